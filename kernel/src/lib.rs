@@ -1,0 +1,26 @@
+//! The pure heart of Soloist: what is a run, what happens next in it, may this happen, and is it on disk.
+//!
+//! Its rule: **decide in pure functions**. [`run::decide`] turns a command into events, [`run::Run::apply`] folds events
+//! into state, [`run::outstanding`] names the work the world must now do. None of them reads a clock, draws a random
+//! number or performs IO, so folding a journal again rebuilds exactly the state that was lost.
+//!
+//! Its neighbours: `soloist-actors` carries out what is decided here, `soloist-connectors` and `soloist-memory` are what
+//! it is carried out through. The only IO in this crate stands behind the [`journal::Journal`] trait.
+
+pub mod id;
+pub mod time;
+
+pub mod fault;
+pub mod payload;
+pub mod semantics;
+
+pub mod effect;
+pub mod expression;
+pub mod inbox;
+pub mod policy;
+pub mod retry;
+pub mod run;
+pub mod workflow;
+
+pub mod codec;
+pub mod journal;

@@ -1,0 +1,46 @@
+//! What a connector declares about a write, and what an ambiguous answer therefore means.
+//!
+//! Exactly-once is claimed where it is true and never elsewhere: what may be repeated, checked or neither is declared per
+//! operation, and `effect.rs` acts on the declaration.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How a write behaves when it is not known whether it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteSemantics {
+    /// The other side remembers the idempotency key: the same key and bytes again have no second effect within `ttl`.
+    Keyed {
+        /// How long the other side remembers a key.
+        ttl: Duration,
+    },
+    /// The record carries a name of its own that can be looked up: it landed, or it may be tried again.
+    NaturalKey,
+    /// A marker in the record can be searched for, once `visibility_lag` has passed.
+    Searchable {
+        /// How long after a write the search may still miss it.
+        visibility_lag: Duration,
+    },
+    /// Nothing can be known afterwards. It is never repeated by itself: the operator decides.
+    Opaque,
+}
+
+/// How a landed write can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversal {
+    /// It cannot. A mail that has left has left.
+    Irreversible,
+}
+
+/// Whether an argument says where a write goes or what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArgumentRole {
+    /// Recipient, URL, account, amount, path: what an attacker would want to change.
+    Routing,
+    /// Everything else.
+    Content,
+}
