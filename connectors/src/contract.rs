@@ -1,0 +1,182 @@
+//! What a connector is: a [`Manifest`] of declarations, a pure [`plan`](Connector::plan), and one attempt at a time.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use soloist_kernel::{
+    fault::Fault,
+    id::{IdempotencyKey, OperationName},
+    payload::{Digest, Payload},
+    semantics::{ArgumentRole, Reversal, WriteSemantics},
+    time::Timestamp,
+};
+
+use crate::env::Env;
+
+/// What a connector declares about itself. It does not change while the connector is mounted.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The kind of system, for people: `SMTP server mail.example.com:587`.
+    pub system: String,
+    /// What can be asked of it.
+    pub operations: BTreeMap<OperationName, Operation>,
+    /// How fast it may be called.
+    pub rate: Rate,
+    /// How many calls may be under way at once. At least one.
+    pub concurrency_max: usize,
+    /// How long one call may take. What takes longer is a [`Deadline`](soloist_kernel::fault::FaultClass::Deadline) fault
+    /// that may have been sent.
+    pub call_timeout: Duration,
+}
+
+/// A limit on calls: the generic cell rate algorithm's two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls per second in the long run. At least one.
+    pub per_second: u32,
+    /// Calls that may come at once after a pause. At least one.
+    pub burst: u32,
+}
+
+/// What a connector declares about one write operation.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// What it does, in one line, for the operator.
+    pub summary: String,
+    /// What an ambiguous answer means.
+    pub semantics: WriteSemantics,
+    /// How it can be taken back.
+    pub reversal: Reversal,
+    /// Its arguments and their roles. Arguments it does not name are refused by `plan`.
+    pub arguments: BTreeMap<&'static str, ArgumentRole>,
+}
+
+/// A write that is to be planned.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// What to do.
+    pub operation: OperationName,
+    /// With what: a JSON object.
+    pub arguments: Payload,
+    /// The identity of the write.
+    pub key: IdempotencyKey,
+    /// When it was proposed: the only time a plan may put into its bytes.
+    pub at: Timestamp,
+}
+
+/// A write, exactly as it will leave. The same intent always gives the same plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What it does.
+    pub operation: OperationName,
+    /// Its identity.
+    pub key: IdempotencyKey,
+    /// The arguments with the role [`Routing`](ArgumentRole::Routing), as text that policy can compare.
+    pub routing: BTreeMap<String, String>,
+    /// What the operator is shown.
+    pub preview: String,
+    /// The bytes that will leave.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Plan {
+    /// What an approval is bound to: operation, key, routing and bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut text = format!("{}\n{}\n", self.operation, self.key);
+        for (argument, value) in &self.routing {
+            text.push_str(&format!("{}:{argument}={}:{value}\n", argument.len(), value.len()));
+        }
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.bytes);
+        Digest::of(&bytes)
+    }
+}
+
+/// What became of an earlier attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It is there.
+    Landed {
+        /// What `execute` would have returned.
+        receipt: Payload,
+    },
+    /// It is certainly not there.
+    Absent,
+    /// It cannot be told.
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Tells whether the kernel has already taken a change, by its identity.
+pub type Seen<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
+
+/// A part of what is new in the system.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// What is new, in a stable order.
+    pub changes: Vec<Change>,
+    /// Whether there is more to pull now.
+    pub more: bool,
+}
+
+/// Something new in the system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// What makes it this change and no other, over every pull.
+    pub identity: String,
+    /// What it is.
+    pub observed: Observed,
+}
+
+/// A change, or why it could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// It was read.
+    Record(Payload),
+    /// It is there and cannot be used. Nothing of it is lost: the source keeps it, and the operator is told why.
+    Quarantined {
+        /// Why, and what to do about it.
+        reason: String,
+    },
+}
+
+/// An adapter to one external system.
+#[async_trait]
+pub trait Connector: Send + Sync + 'static {
+    /// What it declares.
+    fn manifest(&self) -> &Manifest;
+
+    /// Up to `limit` changes that are not yet `seen`, oldest first. A connector that only writes keeps the default.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if the system could not be read. A single unreadable item is a quarantined change, not a fault.
+    async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {
+        let _ = (env, seen, limit);
+        Ok(Page::default())
+    }
+
+    /// Turns an intent into the exact bytes that will leave. Pure: it can be shown, approved, hashed and replayed.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] of class [`Invalid`](soloist_kernel::fault::FaultClass::Invalid) that names the argument.
+    fn plan(&self, intent: &Intent) -> Result<Plan, Fault>;
+
+    /// Makes one attempt, and returns the receipt. Never retries.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] whose phase is honest: `NotSent` only if no byte of the write can have been acted on.
+    async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault>;
+
+    /// Finds out what became of an earlier attempt. Called only for `NaturalKey` and `Searchable` operations.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if the system could not be asked.
+    async fn probe(&self, env: &Env, plan: &Plan) -> Result<Probe, Fault>;
+}

@@ -1,0 +1,93 @@
+//! The seam to the world: time, chance and the order in which things happen.
+//!
+//! Production and simulation differ in the [`Env`] they hand to the same code, and in nothing else. Elapsed time and
+//! sleeping are `tokio::time`, which a paused runtime virtualises; wall time is [`Env::now`], randomness is
+//! [`Env::entropy`], and [`Env::perturb`] is where the simulator explores other interleavings.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use soloist_kernel::time::Timestamp;
+
+/// Tells the wall time.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
+/// A point where the simulator may let others run first.
+type Perturb = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// The world as actors and connectors see it. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Env {
+    clock: Arc<dyn Clock>,
+    seed: [u8; 32],
+    perturb: Option<Perturb>,
+}
+
+impl Env {
+    /// The real world: the system's clock, and `seed` for the streams of [`entropy`](Self::entropy). A host draws the seed
+    /// from its operating system once; the kernel journals whatever it draws from it.
+    #[must_use]
+    pub fn real(seed: [u8; 32]) -> Self {
+        Self { clock: Arc::new(system_time), seed, perturb: None }
+    }
+
+    /// A world with `clock` for its wall time, and `seed`.
+    #[must_use]
+    pub fn with_clock(clock: impl Clock, seed: [u8; 32]) -> Self {
+        Self { clock: Arc::new(clock), seed, perturb: None }
+    }
+
+    /// The same world, with `perturb` awaited at every send, spawn and append.
+    #[must_use]
+    pub fn with_perturbation<F>(mut self, perturb: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.perturb = Some(Arc::new(move || Box::pin(perturb())));
+        self
+    }
+
+    /// Wall time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The random stream of `label`. Streams are keyed by what they are for, not by the order in which they are asked for,
+    /// so that one more draw here does not change what is drawn there.
+    #[must_use]
+    pub fn entropy(&self, label: &str) -> ChaCha8Rng {
+        ChaCha8Rng::from_seed(*blake3::keyed_hash(&self.seed, label.as_bytes()).as_bytes())
+    }
+
+    /// A point where others may run first. Nothing in production.
+    pub async fn perturb(&self) {
+        if let Some(perturb) = &self.perturb {
+            perturb().await;
+        }
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the seam: the one place that reads the clock"
+)]
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

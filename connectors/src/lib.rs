@@ -1,0 +1,18 @@
+//! The one seam to the world, and the adapters behind it.
+//!
+//! Its rule: **a connector makes one attempt and says honestly what came of it**. It never retries, never decides whether
+//! something may happen and keeps no cursor; the kernel does all three, from what the connector declares in its
+//! [`Manifest`]. Everything a connector takes from the world, it takes through [`Env`].
+//!
+//! [`contract`] is what a connector is, [`mod@env`] is the seam, and each system has a module: [`mail`] reads a Maildir or a
+//! folder of `.eml` files and sends by SMTP or into a Maildir outbox. `soloist-actors` wraps each connector in an actor
+//! with a governor; `soloist-kernel` decides what its faults mean.
+
+pub mod contract;
+pub mod env;
+pub mod mail;
+
+pub use contract::{
+    Change, Connector, Intent, Manifest, Observed, Operation, Page, Plan, Probe, Rate, Seen,
+};
+pub use env::{Clock, Env};
