@@ -1,0 +1,261 @@
+//! The intake of one connector: pulls what is new, and starts a run for each change.
+//!
+//! A change is taken once. That it was seen, and the run it starts, are appended in one batch, so a crash leaves both or
+//! neither. What cannot be read is quarantined with its reason, which is as durable as a run.
+
+use std::{sync::Arc, time::Duration};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde::{Deserialize, Serialize};
+use soloist_connectors::{Change, Connector, Observed};
+use soloist_kernel::{
+    codec,
+    fault::Fault,
+    id::{Actor as By, ConnectorName, RunId, StreamId, WorkflowName},
+    journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
+    payload::{Digest, Payload},
+    time::Timestamp,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    context::{Context, Counters},
+    handle::{PullError, Pulled, StartError},
+    run::{Asked, Begin},
+    runs,
+    views::{QUARANTINED, Quarantined},
+};
+
+/// Table of the changes that were taken, by connector and identity.
+const SEEN: &str = "seen";
+/// Version of the stored events of a connector's stream.
+const EVENTS_VERSION: u16 = 1;
+/// Changes pulled at a time: as many mails are held in memory at once.
+const PAGE: usize = 32;
+
+/// What an intake is asked.
+pub(crate) enum Message {
+    /// Pull what is new.
+    Pull { reply: oneshot::Sender<Result<Pulled, PullError>> },
+    /// Pull what is new, and again after each `interval`.
+    Every { interval: Duration },
+}
+
+pub(crate) struct IntakeActor;
+
+#[derive(Clone)]
+pub(crate) struct Arguments {
+    pub(crate) context: Arc<Context>,
+    pub(crate) name: ConnectorName,
+    pub(crate) workflow: WorkflowName,
+    pub(crate) interval: Option<Duration>,
+}
+
+pub(crate) struct State {
+    context: Arc<Context>,
+    name: ConnectorName,
+    workflow: WorkflowName,
+    connector: Arc<dyn Connector>,
+    stream: StreamId,
+    stream_seq: StreamSeq,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredEvent {
+    Received { identity: String, run: RunId },
+    Quarantined { identity: String, reason: String },
+}
+
+impl StoredEvent {
+    fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Received { run, .. } => Some(run),
+            Self::Quarantined { .. } => None,
+        }
+    }
+}
+
+impl Actor for IntakeActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let Arguments { context, name, workflow, interval } = arguments;
+        let connector =
+            context.connectors.get(&name).cloned().ok_or("the connector is not mounted")?;
+        let stream = StreamId::new(format!("connector:{name}"))?;
+        let stream_seq = context.journal.stream_head(&stream)?;
+        if let Some(interval) = interval {
+            myself.send_message(Message::Every { interval })?;
+        }
+        context.registry.set_intake(name.clone(), myself);
+        Ok(State { context, name, workflow, connector, stream, stream_seq })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Pull { reply } => {
+                let result = state.pull().await;
+                let healthy = matches!(result, Ok(_) | Err(PullError::Source { .. }));
+                let _ = reply.send(result);
+                if !healthy {
+                    return Err("the place in the stream is in doubt; it is read again".into());
+                }
+            }
+            Message::Every { interval } => {
+                if let Err(error) = state.pull().await {
+                    tracing::warn!(connector = %state.name, %error, "failed to pull; it is tried again");
+                }
+                myself.send_after(interval, move || Message::Every { interval });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn pull(&mut self) -> Result<Pulled, PullError> {
+        let mut pulled = Pulled::default();
+        loop {
+            let journal = self.context.journal.clone();
+            let name = self.name.clone();
+            let seen = move |identity: &str| {
+                // An unreadable answer counts as not seen: the append that follows would conflict or fail loudly.
+                journal.projection(&seen_key(&name, identity)).is_ok_and(|found| found.is_some())
+            };
+            let page = self.connector.pull(&self.context.env, &seen, PAGE).await;
+            let page = page.map_err(|fault: Fault| PullError::Source {
+                connector: self.name.clone(),
+                fault,
+            })?;
+            for change in page.changes {
+                self.take(change, &mut pulled).await?;
+            }
+            if !page.more {
+                return Ok(pulled);
+            }
+        }
+    }
+
+    async fn take(&mut self, change: Change, pulled: &mut Pulled) -> Result<(), PullError> {
+        match change.observed {
+            Observed::Record(input) => {
+                let run = self.run_id(&change.identity);
+                let new = self.start(change.identity, run, input).await?;
+                pulled.runs += u64::from(new);
+            }
+            Observed::Quarantined { reason } => {
+                self.quarantine(change.identity, reason).await?;
+                pulled.quarantined += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The run that a change starts: the same one however often it is pulled.
+    fn run_id(&self, identity: &str) -> RunId {
+        let hash = Digest::of(identity.as_bytes()).to_hex();
+        RunId::new(format!("{}-{}", self.name, &hash[..16]))
+            .expect("a connector's name and hex digits are a name")
+    }
+
+    async fn start(
+        &mut self,
+        identity: String,
+        run: RunId,
+        input: Payload,
+    ) -> Result<bool, PullError> {
+        let event = StoredEvent::Received { identity: identity.clone(), run: run.clone() };
+        let with = self.append(
+            "change.received",
+            &event,
+            vec![(seen_key(&self.name, &identity), Some(vec![]))],
+        );
+        let (reply, answer) = oneshot::channel();
+        let begin = Begin { workflow: self.workflow.clone(), input, with, reply };
+        let asked = Asked::Begin(Box::new(begin));
+        let runs = self.context.registry.runs().ok_or_else(restarting)?;
+        runs.send_message(runs::Message::Deliver { run, asked }).map_err(|_| restarting())?;
+        let new =
+            answer.await.map_err(|_| restarting())?.map_err(|error| self.not_started(error))?;
+        if new {
+            self.stream_seq = StreamSeq(self.stream_seq.0 + 1);
+        }
+        Ok(new)
+    }
+
+    fn not_started(&self, error: StartError) -> PullError {
+        match error {
+            StartError::Halted(reason) => PullError::Halted(reason),
+            error => PullError::Start(Box::new(error)),
+        }
+    }
+
+    async fn quarantine(&mut self, identity: String, reason: String) -> Result<(), PullError> {
+        let at = self.context.env.now();
+        let entry = Quarantined {
+            connector: self.name.clone(),
+            identity: identity.clone(),
+            reason: reason.clone(),
+            at,
+        };
+        let bytes = serde_json::to_vec(&entry).expect("plain data is JSON");
+        let key = ProjectionKey::new(QUARANTINED, format!("{}/{identity}", self.name));
+        let projections = vec![(seen_key(&self.name, &identity), Some(vec![])), (key, Some(bytes))];
+        let event = StoredEvent::Quarantined { identity, reason };
+        let append = self.append("change.quarantined", &event, projections);
+        self.context.log.durable(append).await.map_err(|error| self.not_appended(&error))?;
+        self.stream_seq = StreamSeq(self.stream_seq.0 + 1);
+        Counters::add(&self.context.counters.changes_quarantined);
+        Ok(())
+    }
+
+    fn not_appended(&self, error: &AppendError) -> PullError {
+        if matches!(error, AppendError::Stopped(_)) {
+            self.context.halt(&error.to_string());
+        }
+        PullError::Halted(error.to_string())
+    }
+
+    fn append(
+        &self,
+        kind: &str,
+        event: &StoredEvent,
+        projections: Vec<(ProjectionKey, Option<Vec<u8>>)>,
+    ) -> Append {
+        let entry = Entry {
+            stream: self.stream.clone(),
+            stream_seq: StreamSeq(self.stream_seq.0 + 1),
+            at: self.now(),
+            actor: By::connector(&self.name),
+            causation: None,
+            correlation: event.run().cloned(),
+            kind: kind.into(),
+            version: EVENTS_VERSION,
+            payload: codec::encode(event),
+        };
+        Append { entries: vec![entry], projections, ..Append::default() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.context.env.now()
+    }
+}
+
+fn seen_key(connector: &ConnectorName, identity: &str) -> ProjectionKey {
+    ProjectionKey::new(SEEN, format!("{connector}/{identity}"))
+}
+
+fn restarting() -> PullError {
+    PullError::Halted("the supervisor of runs is restarting; pull again".into())
+}

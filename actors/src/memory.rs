@@ -1,0 +1,105 @@
+//! The memory actor: the one that appends facts.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use soloist_kernel::{
+    id::StreamId,
+    journal::{AppendError, StreamSeq},
+};
+use soloist_memory::{Assertion, Decided, Fact, Provenance, STREAM, decide};
+use tokio::sync::oneshot;
+
+use crate::context::Context;
+
+/// What the memory actor is asked.
+pub(crate) enum Message {
+    /// Assert a fact.
+    Remember { assertion: Box<Assertion>, reply: oneshot::Sender<Result<Fact, String>> },
+}
+
+/// Asserts a fact through `memory`, and returns once it is fsynced.
+pub(crate) async fn remember(
+    memory: &ActorRef<Message>,
+    assertion: Assertion,
+) -> Result<Fact, String> {
+    let (reply, answer) = oneshot::channel();
+    let restarting = || "memory is restarting; try again".to_owned();
+    let message = Message::Remember { assertion: Box::new(assertion), reply };
+    memory.send_message(message).map_err(|_| restarting())?;
+    answer.await.unwrap_or_else(|_| Err(restarting()))
+}
+
+pub(crate) struct MemoryActor;
+
+pub(crate) struct State {
+    context: Arc<Context>,
+    stream_seq: StreamSeq,
+}
+
+impl Actor for MemoryActor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        context: Arc<Context>,
+    ) -> Result<State, ActorProcessingErr> {
+        let stream = StreamId::new(STREAM)?;
+        let stream_seq = context.journal.stream_head(&stream)?;
+        context.registry.set_memory(myself);
+        Ok(State { context, stream_seq })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Remember { assertion, reply } => {
+                let answer = state.remember(*assertion).await?;
+                let _ = reply.send(answer);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The outer error is the actor's: its place in the stream is in doubt, so it starts again from the journal.
+    async fn remember(
+        &mut self,
+        assertion: Assertion,
+    ) -> Result<Result<Fact, String>, ActorProcessingErr> {
+        let memory = &self.context.memory;
+        let current = memory.fact(&assertion.subject, &assertion.name)?;
+        let by_same_effect = match &assertion.provenance {
+            Provenance::Agent { effect, .. } => memory.asserted_by(effect)?,
+            Provenance::Operator { .. } => None,
+        };
+        let next = StreamSeq(self.stream_seq.0 + 1);
+        match decide(assertion, current.as_ref(), by_same_effect, next, self.context.env.now()) {
+            Err(error) => Ok(Err(error.to_string())),
+            Ok(Decided::Already(fact)) => Ok(Ok(fact)),
+            // Durable, so that the next assertion's read sees this one.
+            Ok(Decided::New(fact, append)) => match self.context.log.durable(*append).await {
+                Ok(_) => {
+                    self.stream_seq = next;
+                    Ok(Ok(fact))
+                }
+                Err(AppendError::TooLarge { bytes, .. }) => {
+                    Ok(Err(format!("the fact has {bytes} bytes: too large")))
+                }
+                Err(error @ AppendError::Stopped(_)) => {
+                    self.context.halt(&error.to_string());
+                    Ok(Err(error.to_string()))
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The actor of one run: it has the kernel decide, the journal keep, and the world do what the new state asks for.
+//!
+//! It handles one message at a time. Each is turned into a [`Command`](soloist_kernel::run::Command), decided, appended,
+//! folded; then everything that is outstanding and not yet under way is set going. When nothing is outstanding the run is
+//! over or waits for the operator, and its actor leaves.
+//!
+//! `line.rs` is how turns and calls answer, `active.rs` the actor's state and the commit, `launch.rs` sets actions going;
+//! `asked.rs` and `answers.rs` turn messages from outside and inside into commands, `planning.rs` wishes into exact bytes.
+
+mod active;
+mod answers;
+mod asked;
+mod launch;
+mod line;
+mod planning;
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use soloist_kernel::{
+    effect::Decision,
+    id::{ConnectorName, InboxId, OperationName, RunId, StepName, WorkflowName},
+    journal::Append,
+    payload::{Digest, Payload},
+    run::{EffectRef, Probed},
+};
+use tokio::sync::oneshot;
+
+pub(crate) use self::{
+    active::Active,
+    line::{CallEnd, CallGuard, CallLine, Line, Purpose, TurnEnd, TurnGuard},
+};
+use crate::{
+    connector::Room,
+    context::Context,
+    handle::{DecideError, RunEnd, StartError},
+    runs,
+    turn::Reply,
+};
+
+/// What a run's actor is told.
+pub(crate) enum Message {
+    /// Something from outside, through the supervisor of runs.
+    Asked(Asked),
+    /// A turn asks whether the journal has its answer.
+    Recall { line: Line, effect: EffectRef, asked: Digest, reply: Reply<Option<Payload>> },
+    /// A turn has performed an effect.
+    Record { line: Line, effect: EffectRef, asked: Digest, answer: Payload, reply: Reply<()> },
+    /// A turn proposes a write.
+    Propose {
+        line: Line,
+        effect: EffectRef,
+        connector: ConnectorName,
+        operation: OperationName,
+        arguments: Payload,
+        reply: Reply<soloist_kernel::effect::Outcome>,
+    },
+    /// Plan and propose the write of a `call` step.
+    ProposeCall { step: StepName },
+    /// A turn is over.
+    TurnEnded { line: Line, end: TurnEnd },
+    /// A turn has had its time.
+    TimedOut { step: StepName, attempt: u32 },
+    /// A step's wait is over.
+    Wake { step: StepName },
+    /// A write's wait is over.
+    Due { line: CallLine, purpose: Purpose },
+    /// There is room for a call.
+    Room { line: CallLine, purpose: Purpose, room: Room },
+    /// An attempt ended.
+    Answered { line: CallLine, attempt: u32, end: CallEnd },
+    /// A probe ended.
+    Probed { line: CallLine, found: Probed },
+    /// Whoever was asked for room or a probe is gone.
+    CallLost { line: CallLine },
+    /// Look again at what is outstanding.
+    Resume,
+}
+
+/// What comes from outside. The supervisor of runs counts these, so that none is lost when an actor leaves.
+pub(crate) enum Asked {
+    /// Begin the run.
+    Begin(Box<Begin>),
+    /// Decide about an inbox item.
+    Decide {
+        item: InboxId,
+        decision: Decision,
+        by: String,
+        reply: oneshot::Sender<Result<(), DecideError>>,
+    },
+    /// Change what an inbox item proposes.
+    Modify {
+        item: InboxId,
+        arguments: Payload,
+        by: String,
+        reply: oneshot::Sender<Result<(), DecideError>>,
+    },
+    /// Tell when the run is over or waits for the operator.
+    Watch { reply: oneshot::Sender<RunEnd> },
+    /// Go on after a restart.
+    Recover,
+}
+
+/// A run that is to begin.
+pub(crate) struct Begin {
+    /// Which workflow; its newest version.
+    pub(crate) workflow: WorkflowName,
+    /// With what.
+    pub(crate) input: Payload,
+    /// What is appended in the same batch: the change that caused it, marked as seen.
+    pub(crate) with: Append,
+    /// Told once the run's beginning is fsynced: whether it is new.
+    pub(crate) reply: oneshot::Sender<Result<bool, StartError>>,
+}
+
+pub(crate) struct RunActor;
+
+pub(crate) struct Arguments {
+    pub(crate) context: Arc<Context>,
+    pub(crate) id: RunId,
+    pub(crate) supervisor: ActorRef<runs::Message>,
+}
+
+impl Actor for RunActor {
+    type Msg = Message;
+    type State = Active;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<Active, ActorProcessingErr> {
+        Ok(Active::new(arguments, myself))
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Message>,
+        message: Message,
+        active: &mut Active,
+    ) -> Result<(), ActorProcessingErr> {
+        active.on(message).await?;
+        active.settle().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! How turns and calls answer to their run.
+//!
+//! A guard is held by whoever does the work. If it is dropped without an answer, because the work panicked or its actor
+//! died, it says so: no run waits for an answer that cannot come.
+
+use ractor::ActorRef;
+use soloist_kernel::{
+    effect::Outcome,
+    fault::{Fault, FaultClass, Phase},
+    id::{ConnectorName, OperationName, StepName},
+    payload::{Digest, Payload},
+    run::{EffectRef, Probed, StepError, StepErrorKind},
+};
+
+use super::Message;
+use crate::{agent::TurnResult, connector::Room, turn::Reply};
+
+/// How a turn ended.
+pub(crate) enum TurnEnd {
+    /// It returned.
+    Returned(TurnResult),
+    /// Its actor was stopped or restarted: it is to be taken again.
+    CutOff,
+}
+
+/// How an attempt ended.
+pub(crate) type CallEnd = Result<Payload, Fault>;
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To make an attempt.
+    Attempt,
+    /// To find out what became of one.
+    Probe,
+}
+
+/// A turn's line to its run.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) run: ActorRef<Message>,
+    pub(crate) step: StepName,
+    pub(crate) attempt: u32,
+}
+
+impl Line {
+    /// A run that is gone drops the reply, which the turn sees as abandoned.
+    fn send(&self, message: Message) {
+        let _ = self.run.send_message(message);
+    }
+
+    pub(crate) fn recall(&self, effect: EffectRef, asked: Digest, reply: Reply<Option<Payload>>) {
+        self.send(Message::Recall { line: self.clone(), effect, asked, reply });
+    }
+
+    pub(crate) fn record(
+        &self,
+        effect: EffectRef,
+        asked: Digest,
+        answer: Payload,
+        reply: Reply<()>,
+    ) {
+        self.send(Message::Record { line: self.clone(), effect, asked, answer, reply });
+    }
+
+    pub(crate) fn propose(
+        &self,
+        effect: EffectRef,
+        connector: ConnectorName,
+        operation: OperationName,
+        arguments: Payload,
+        reply: Reply<Outcome>,
+    ) {
+        self.send(Message::Propose {
+            line: self.clone(),
+            effect,
+            connector,
+            operation,
+            arguments,
+            reply,
+        });
+    }
+
+    pub(crate) fn guard(self) -> TurnGuard {
+        TurnGuard { line: Some(self) }
+    }
+}
+
+/// Held while a turn is taken.
+pub(crate) struct TurnGuard {
+    line: Option<Line>,
+}
+
+impl TurnGuard {
+    pub(crate) fn ended(mut self, result: TurnResult) {
+        self.end(TurnEnd::Returned(result));
+    }
+
+    pub(crate) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+
+    fn end(&mut self, end: TurnEnd) {
+        if let Some(line) = self.line.take() {
+            let run = line.run.clone();
+            let _ = run.send_message(Message::TurnEnded { line, end });
+        }
+    }
+}
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = "the agent panicked; its message and place are in the log";
+            self.end(TurnEnd::Returned(Err(StepError::new(StepErrorKind::Panicked, message))));
+        } else {
+            self.end(TurnEnd::CutOff);
+        }
+    }
+}
+
+/// A call's line to its run.
+#[derive(Clone)]
+pub(crate) struct CallLine {
+    pub(crate) run: ActorRef<Message>,
+    pub(crate) step: StepName,
+    pub(crate) effect: EffectRef,
+}
+
+impl CallLine {
+    /// A guard for a wait or a probe: if it is dropped, the run asks again.
+    pub(crate) fn waiting(self) -> CallGuard {
+        CallGuard { line: Some(self), attempt: None }
+    }
+
+    /// A guard for attempt number `attempt`.
+    pub(crate) fn attempting(self, attempt: u32) -> CallGuard {
+        CallGuard { line: Some(self), attempt: Some((attempt, Phase::NotSent)) }
+    }
+}
+
+/// Held by whoever has a call to make.
+pub(crate) struct CallGuard {
+    line: Option<CallLine>,
+    /// For an attempt: its number, and how far it can have got.
+    attempt: Option<(u32, Phase)>,
+}
+
+impl CallGuard {
+    /// There is room for the call.
+    pub(crate) fn room(mut self, purpose: Purpose, room: Room) {
+        self.tell(|line| Message::Room { line, purpose, room });
+    }
+
+    /// The attempt begins: from here on it may have been sent.
+    pub(crate) fn begins(&mut self) {
+        self.attempt = self.attempt.map(|(attempt, _)| (attempt, Phase::MaybeSent));
+    }
+
+    /// The attempt ended.
+    pub(crate) fn answered(mut self, end: CallEnd) {
+        let attempt = self.attempt.map_or(0, |(attempt, _)| attempt);
+        self.tell(|line| Message::Answered { line, attempt, end });
+    }
+
+    /// The probe ended.
+    pub(crate) fn probed(mut self, found: Probed) {
+        self.tell(|line| Message::Probed { line, found });
+    }
+
+    fn tell(&mut self, message: impl FnOnce(CallLine) -> Message) {
+        if let Some(line) = self.line.take() {
+            let run = line.run.clone();
+            let _ = run.send_message(message(line));
+        }
+    }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        let (class, message) = if std::thread::panicking() {
+            (
+                FaultClass::Bug,
+                "the connector panicked in mid-call; its message and place are in the log",
+            )
+        } else {
+            (FaultClass::Crash, "the connector's actor was stopped before the call ended")
+        };
+        match self.attempt {
+            Some((attempt, phase)) => {
+                let end = Err(Fault::new(class, phase, message));
+                self.tell(|line| Message::Answered { line, attempt, end });
+            }
+            None => self.tell(|line| Message::CallLost { line }),
+        }
+    }
+}
