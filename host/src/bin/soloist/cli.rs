@@ -1,0 +1,184 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The durable layer beneath a one-person company: agents propose, policy and you decide, and nothing is done twice.
+///
+/// Exit codes: 0 done; 1 it did not work, or what was checked is not well; 2 the command line or the configuration is wrong;
+/// 3 another soloist uses the data directory; 4 the journal is refused (see `soloist doctor`); 5 the kernel halted while it
+/// worked, start it again.
+#[derive(Parser)]
+#[command(name = "soloist", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Where the journal is kept [default: soloist-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Configuration file [default: soloist.toml, if there is one].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Answer in JSON, for machines.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Work until told to stop: read mail as it arrives, answer, and take decisions from other `soloist` commands.
+    Serve,
+    /// Take a folder of mail through the company, once.
+    Demo(DemoArguments),
+    /// Runs: one for each mail.
+    Run {
+        #[command(subcommand)]
+        what: RunCommand,
+    },
+    /// What waits for you.
+    Inbox {
+        #[command(subcommand)]
+        what: InboxCommand,
+    },
+    /// What could not be read.
+    Quarantine {
+        #[command(subcommand)]
+        what: QuarantineCommand,
+    },
+    /// What is known about a contact.
+    Facts {
+        /// The address.
+        external: String,
+        /// The system that knows it.
+        #[arg(long, default_value = "mail")]
+        system: String,
+    },
+    /// Find contacts by what their name is like, misspelt or not.
+    Contacts {
+        /// A name, or a part of one.
+        like: String,
+    },
+    /// The audit trail.
+    Audit {
+        #[command(subcommand)]
+        what: AuditCommand,
+    },
+    /// Examine the data directory, and say what is wrong with it and what can be done.
+    Doctor {
+        /// Accept that records were lost: go on from the last good one. What was lost is named first.
+        #[arg(long)]
+        accept_loss: bool,
+    },
+    /// Measure.
+    Bench {
+        #[command(subcommand)]
+        what: BenchCommand,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArguments {
+    /// A Maildir or a folder of .eml files [default: a sample that comes with soloist].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) mail: Option<PathBuf>,
+
+    /// Send through this mail server, unencrypted, instead of into a Maildir in the data directory.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) smtp: Option<String>,
+
+    /// Write to this address without asking; may be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) known: Vec<String>,
+
+    /// Another workflow than `answer-mail`'s own definition.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workflow: Option<PathBuf>,
+
+    /// No progress bar.
+    #[arg(long)]
+    pub(crate) headless: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RunCommand {
+    /// List the runs, newest first.
+    List,
+    /// Show a run with its history.
+    Show {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum InboxCommand {
+    /// List what waits, oldest first.
+    List,
+    /// Show one item: exactly what would leave, and why you are asked.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Let it happen exactly as shown.
+    Approve {
+        /// Its id.
+        id: String,
+    },
+    /// Change it, and let the changed write happen unless policy denies it.
+    Modify {
+        /// Its id.
+        id: String,
+        /// An argument to replace; may be given several times.
+        #[arg(long = "set", value_name = "NAME=VALUE", required = true)]
+        set: Vec<String>,
+    },
+    /// Turn it down, or dismiss an incident.
+    Abort {
+        /// Its id.
+        id: String,
+        /// Why; the agent sees it.
+        #[arg(long, default_value = "the operator turned it down")]
+        reason: String,
+    },
+    /// Say whether a write that may have happened did.
+    #[command(group(clap::ArgGroup::new("outcome").required(true)))]
+    Resolve {
+        /// Its id.
+        id: String,
+        /// It did.
+        #[arg(long, group = "outcome")]
+        happened: bool,
+        /// It did not: send it again.
+        #[arg(long, group = "outcome")]
+        did_not_happen: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// List what could not be read, with its reason.
+    List,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check the journal's hash chain from its first record to its last.
+    Verify,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Durable runs of five trivial steps, beside bare fjall with the same bytes and the same fsyncs.
+    Steps {
+        /// Runs under way at once.
+        #[arg(long, default_value_t = 32)]
+        concurrency: usize,
+        /// Runs in all.
+        #[arg(long, default_value_t = 2_000)]
+        runs: usize,
+    },
+}

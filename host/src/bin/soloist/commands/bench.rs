@@ -1,0 +1,15 @@
+//! `soloist bench`: measures the kernel beside its limit, in one process, round by round in turn.
+
+mod bare;
+mod steps;
+
+use crate::{cli::BenchCommand, report::Failure};
+
+/// Measures.
+pub(crate) async fn bench(what: BenchCommand, json: bool) -> Result<(), Failure> {
+    match what {
+        BenchCommand::Steps { concurrency, runs } => {
+            steps::steps(concurrency.max(1), runs.max(1), json).await
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The `soloist` binary: reads its command line and configuration, does one thing, and says how it went.
+//!
+//! [`cli`] is the command line, [`config`] the layered configuration, [`company`] makes the kernel of the mail company,
+//! [`commands`] has a file for each command, [`report`] says things to people and machines.
+
+mod cli;
+mod commands;
+mod company;
+mod config;
+mod report;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{Cli, Command},
+    config::Config,
+    report::{Exit, Failure},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.say(json);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let config = Config::load(&cli)?;
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| {
+        Failure::new(Exit::Usage, format!("`log` is {:?}: {error}", config.log))
+    })?;
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Exit::Failed, format!("failed to start the runtime: {error}"))
+    })?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve => commands::serve::serve(config).await,
+            Command::Demo(arguments) => commands::demo::demo(config, arguments, cli.json).await,
+            Command::Run { what } => commands::ask::run(&config, what, cli.json).await,
+            Command::Inbox { what } => commands::ask::inbox(&config, what, cli.json).await,
+            Command::Quarantine { what } => {
+                commands::ask::quarantine(&config, what, cli.json).await
+            }
+            Command::Facts { system, external } => {
+                commands::ask::facts(&config, system, external, cli.json).await
+            }
+            Command::Contacts { like } => commands::ask::contacts(&config, like, cli.json).await,
+            Command::Audit { what } => commands::ask::audit(&config, what, cli.json).await,
+            Command::Doctor { accept_loss } => {
+                commands::doctor::doctor(&config, accept_loss, cli.json)
+            }
+            Command::Bench { what } => commands::bench::bench(what, cli.json).await,
+        }
+    })
+}
