@@ -1,0 +1,1 @@
+//! Integration tests over everything; they are in `it/`.
