@@ -210,7 +210,7 @@ impl State {
             at,
         };
         let bytes = serde_json::to_vec(&entry).expect("plain data is JSON");
-        let key = ProjectionKey::new(QUARANTINED, format!("{}/{identity}", self.name));
+        let key = ProjectionKey::of_text(QUARANTINED, self.name.as_str(), &identity);
         let projections = vec![(seen_key(&self.name, &identity), Some(vec![])), (key, Some(bytes))];
         let event = StoredEvent::Quarantined { identity, reason };
         let append = self.append("change.quarantined", &event, projections);
@@ -253,7 +253,7 @@ impl State {
 }
 
 fn seen_key(connector: &ConnectorName, identity: &str) -> ProjectionKey {
-    ProjectionKey::new(SEEN, format!("{connector}/{identity}"))
+    ProjectionKey::of_text(SEEN, connector.as_str(), identity)
 }
 
 fn restarting() -> PullError {

@@ -8,9 +8,15 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Longest id or name, in bytes. Ids are parts of storage keys, and fjall keys end at 64 KiB; 200 keeps a key with three
-/// of them under one KiB.
-pub const NAME_BYTES_MAX: usize = 200;
+/// Longest id, in bytes. Ids are parts of storage keys, and fjall keys end at 64 KiB; 200 keeps a key with three of them
+/// under one KiB.
+pub const ID_BYTES_MAX: usize = 200;
+
+/// Longest name, in bytes. Ids are made of names: a change's run is its connector's name and a hash.
+pub const NAME_BYTES_MAX: usize = 100;
+
+/// Longest name of a stream or an actor: a prefix, and an id or a name.
+const PREFIXED_BYTES_MAX: usize = ID_BYTES_MAX + 20;
 
 /// Text that cannot be an id or a name.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -24,15 +30,17 @@ pub struct BadName {
     pub given: String,
     /// What is wrong with it.
     pub problem: &'static str,
+    /// How long it may be, in bytes.
+    pub max: usize,
 }
 
-fn checked(what: &'static str, text: &str) -> Result<Arc<str>, BadName> {
+fn checked(what: &'static str, max: usize, text: &str) -> Result<Arc<str>, BadName> {
     let bad = |problem| {
         let given = text.chars().take(60).collect();
-        Err(BadName { what, given, problem })
+        Err(BadName { what, given, problem, max })
     };
     let Some(first) = text.bytes().next() else { return bad("is empty") };
-    if text.len() > NAME_BYTES_MAX {
+    if text.len() > max {
         return bad("is too long");
     }
     if !first.is_ascii_alphanumeric() {
@@ -46,7 +54,7 @@ fn checked(what: &'static str, text: &str) -> Result<Arc<str>, BadName> {
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $what:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $what:literal, $max:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -59,7 +67,7 @@ macro_rules! names {
             ///
             /// [`BadName`] says what the text may hold.
             pub fn new(text: impl AsRef<str>) -> Result<Self, BadName> {
-                checked($what, text.as_ref()).map(Self)
+                checked($what, $max, text.as_ref()).map(Self)
             }
 
             /// The name as text.
@@ -106,25 +114,25 @@ macro_rules! names {
 names! {
     /// Identifies a run for the life of the journal. Whoever starts the run chooses it; starting the same id twice with
     /// the same input is one run.
-    RunId = "run id";
+    RunId = "run id", ID_BYTES_MAX;
     /// Names a workflow; a version of it is a [`WorkflowRef`].
-    WorkflowName = "workflow name";
+    WorkflowName = "workflow name", NAME_BYTES_MAX;
     /// Names a step within its workflow. Expressions refer to a step's output by it.
-    StepName = "step name";
+    StepName = "step name", NAME_BYTES_MAX;
     /// Names an agent.
-    AgentName = "agent name";
+    AgentName = "agent name", NAME_BYTES_MAX;
     /// Names a connector as it is mounted in this kernel: `mail`, not `smtp`.
-    ConnectorName = "connector name";
+    ConnectorName = "connector name", NAME_BYTES_MAX;
     /// Names an operation of a connector: `send`.
-    OperationName = "operation name";
+    OperationName = "operation name", NAME_BYTES_MAX;
     /// Names an effect within a step.
-    EffectName = "effect name";
+    EffectName = "effect name", NAME_BYTES_MAX;
     /// Identifies something that waits for the operator. Derived from the effect and the round it waits in.
-    InboxId = "inbox id";
+    InboxId = "inbox id", ID_BYTES_MAX;
     /// A stream of the journal: `run:mail-1`, `connector:mail`, `memory`.
-    StreamId = "stream";
+    StreamId = "stream", PREFIXED_BYTES_MAX;
     /// Who caused a record: `kernel`, `operator`, `agent:triage`, `connector:mail`.
-    Actor = "actor";
+    Actor = "actor", PREFIXED_BYTES_MAX;
 }
 
 impl RunId {
@@ -256,6 +264,19 @@ mod tests {
         assert_ne!(effect("r", "s", 0).key(), effect("r", "s", 1).key());
         // The parts are length-prefixed, so text cannot move from one to the next.
         assert_ne!(effect("ra", "b", 0).key(), effect("r", "ab", 0).key());
+    }
+
+    #[test]
+    fn the_longest_ids_and_names_make_streams_and_actors_that_can_be_read_back() {
+        let run = RunId::new("r".repeat(ID_BYTES_MAX)).unwrap();
+        assert!(StreamId::new(run.stream().as_str()).is_ok());
+        let name = "n".repeat(NAME_BYTES_MAX);
+        for actor in
+            [Actor::agent(&name.parse().unwrap()), Actor::connector(&name.parse().unwrap())]
+        {
+            assert!(Actor::new(actor.as_str()).is_ok());
+        }
+        assert!(RunId::new("r".repeat(ID_BYTES_MAX + 1)).is_err());
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub const RECORD_BYTES_MAX: usize = 16 << 20;
 /// word; 4 KiB fits every name and id several times.
 pub const PROJECTION_KEY_BYTES_MAX: usize = 4 << 10;
 
+/// Longest text from outside that is part of a key as it is.
+const KEY_TEXT_BYTES_MAX: usize = 1 << 10;
+
 /// One atomic append: all of it is in the journal, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Append {
@@ -76,6 +79,16 @@ pub struct ProjectionKey {
 }
 
 impl ProjectionKey {
+    /// Key `prefix/text` of `table`, where `text` comes from outside and may be of any length: a long one is there by its
+    /// hash.
+    #[must_use]
+    pub fn of_text(table: &'static str, prefix: &str, text: &str) -> Self {
+        if text.len() <= KEY_TEXT_BYTES_MAX {
+            return Self::new(table, format!("{prefix}/{text}"));
+        }
+        Self::new(table, format!("{prefix}/#{}", Digest::of(text.as_bytes())))
+    }
+
     /// Key `key` of `table`.
     #[must_use]
     pub fn new(table: &'static str, key: impl Into<String>) -> Self {

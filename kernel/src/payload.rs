@@ -54,7 +54,8 @@ impl Payload {
     ///
     /// Fails if `text` is not one JSON value or is over [`PAYLOAD_BYTES_MAX`].
     pub fn from_json(text: &str) -> Result<Self, PayloadError> {
-        serde_json::from_str::<serde::de::IgnoredAny>(text)?;
+        // As a value, not only as syntax: a number that no value can hold is refused here and not when it is read.
+        serde_json::from_str::<Value>(text)?;
         Self::bounded(text.to_owned())
     }
 
@@ -144,5 +145,24 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex()[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_as_json_can_be_read_as_a_value() {
+        for wrong in ["", "{", "[1,]", "1e999", "nul", "1 2"] {
+            assert!(Payload::from_json(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Payload::from_json(r#"{"a":[1,null]}"#).unwrap().value()["a"][0], 1);
+    }
+
+    #[test]
+    fn a_payload_over_the_limit_says_how_large_it_is() {
+        let error = Payload::of(&"x".repeat(PAYLOAD_BYTES_MAX)).unwrap_err();
+        assert!(error.to_string().starts_with("the value has 4194306 bytes of JSON"), "{error}");
     }
 }

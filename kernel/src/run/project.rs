@@ -76,7 +76,7 @@ impl RunSummary {
 /// The key under which a landing at `value` of `argument` through `connector` is remembered.
 #[must_use]
 pub fn reached_key(connector: &ConnectorName, argument: &str, value: &str) -> ProjectionKey {
-    ProjectionKey::new(REACHED, format!("{connector}/{argument}/{value}"))
+    ProjectionKey::of_text(REACHED, &format!("{connector}/{argument}"), value)
 }
 
 /// What `events`, which led from `before` to `after`, change in the projections.
