@@ -12,8 +12,7 @@ use std::{
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use soloist_kernel::{
     id::{InboxId, RunId},
-    inbox,
-    journal::{Journal, ProjectionKey, ReadError},
+    journal::{Journal, ReadError},
     run::{RunSummary, project},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -21,6 +20,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     context::{Context, Counters},
     run::{self, Asked, RunActor},
+    views,
 };
 
 /// Most runs that are active at once. An active run holds its state and its actor, some tens of kilobytes; 100,000 of them
@@ -185,9 +185,8 @@ impl State {
     }
 
     fn run_of(&self, item: &InboxId) -> Result<Option<RunId>, ReadError> {
-        let key = ProjectionKey::new(inbox::TABLE, item.as_str());
-        let found = self.context.journal.projection(&key)?;
-        Ok(found.and_then(|bytes| inbox::Item::from_bytes(&bytes).ok()).map(|item| item.run))
+        let found = views::inbox_item(&*self.context.journal, item)?;
+        Ok(found.map(|item| item.run))
     }
 
     fn rest(&mut self, run: &RunId, handled: u64) {

@@ -1,11 +1,12 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
 use serde::{Deserialize, Serialize};
+pub use soloist_kernel::run::RunSummary;
 use soloist_kernel::{
-    id::{ConnectorName, RunId},
+    id::{ConnectorName, InboxId, RunId},
     inbox::{self, Item},
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
-    run::{RunSummary, project},
+    run::project,
     time::Timestamp,
 };
 
@@ -48,6 +49,16 @@ pub fn inbox(journal: &dyn Journal) -> Result<Vec<Item>, ReadError> {
         found.iter().filter_map(|(_, bytes)| Item::from_bytes(bytes).ok()).collect();
     items.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
     Ok(items)
+}
+
+/// One waiting item; `None` if nothing waits under the id.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn inbox_item(journal: &dyn Journal, id: &InboxId) -> Result<Option<Item>, ReadError> {
+    let found = journal.projection(&ProjectionKey::new(inbox::TABLE, id.as_str()))?;
+    Ok(found.and_then(|bytes| Item::from_bytes(&bytes).ok()))
 }
 
 /// The runs, newest first by their last event; at most [`LIST_MAX`] that are active and as many that are over.

@@ -65,13 +65,19 @@ pub struct Item {
 
 /// The id under which `write` waits, if it does.
 #[must_use]
-pub fn id(run: &Run, step: &StepName, effect: &EffectRef, write: &Write) -> Option<InboxId> {
+fn id(run: &Run, step: &StepName, effect: &EffectRef, write: &Write) -> Option<InboxId> {
     let kind = match write.state {
         WriteState::Asking { .. } => "approval",
         WriteState::Ambiguous { .. } => "ambiguous",
         _ => return None,
     };
     Some(run.effect_id(step, effect).inbox_id(kind, write.round))
+}
+
+/// The write of `run` that waits under `item`, with its place.
+#[must_use]
+pub fn find<'a>(run: &'a Run, item: &InboxId) -> Option<(&'a StepName, &'a EffectRef, &'a Write)> {
+    run.writes().find(|(step, effect, write)| id(run, step, effect, write).as_ref() == Some(item))
 }
 
 /// The id of the incident of a failed run.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use soloist_actors::{RunEnd, Soloist, views};
 use soloist_kernel::{
-    id::RunId,
+    id::{InboxId, RunId},
     inbox::Item,
     journal::{Journal, Record, verify},
     run,
@@ -106,8 +106,9 @@ async fn outcome(soloist: &Soloist, item: &str, run: &RunId) -> Result<Value, Pr
 }
 
 fn find(journal: &dyn Journal, item: &str) -> Result<Item, Problem> {
-    let items = views::inbox(journal).map_err(Problem::new)?;
-    items.into_iter().find(|found| found.id.as_str() == item).ok_or_else(|| {
+    // What is no id at all is the id of nothing.
+    let found = InboxId::new(item).ok().map(|id| views::inbox_item(journal, &id)).transpose();
+    found.map_err(Problem::new)?.flatten().ok_or_else(|| {
         Problem::new(format!("nothing waits under the id {item:?}: it was decided already, or never was; see `soloist inbox list`"))
     })
 }

@@ -133,12 +133,7 @@ impl Active {
     ) -> Result<Command, DecideError> {
         let not_waiting = || DecideError::from(Refusal::NotWaiting { item: item.clone() });
         let run = self.run.as_ref().ok_or_else(not_waiting)?;
-        let (step, effect, write) = run
-            .writes()
-            .find(|(step, effect, write)| {
-                inbox::id(run, step, effect, write).as_ref() == Some(item)
-            })
-            .ok_or_else(not_waiting)?;
+        let (step, effect, write) = inbox::find(run, item).ok_or_else(not_waiting)?;
         let (connector, operation) =
             (write.proposal.connector.clone(), write.proposal.operation.clone());
         let proposal = self

@@ -10,7 +10,6 @@ use soloist_kernel::{
     time::Timestamp,
     workflow::Work,
 };
-
 use tokio::sync::oneshot;
 
 use super::{

@@ -217,9 +217,7 @@ impl Decider<'_> {
         output: Payload,
     ) -> Result<Vec<Event>, Refusal> {
         self.current(&step, attempt)?;
-        let open = self.run.writes().find(|(name, _, write)| {
-            **name == step && !matches!(write.state, WriteState::Settled(_))
-        });
+        let open = self.run.writes().find(|(name, _, write)| **name == step && !write.is_settled());
         if let Some((_, effect, _)) = open {
             let message = format!(
                 "the turn ended while its proposal {effect} was still open; await every proposal"
@@ -406,11 +404,7 @@ impl Decider<'_> {
     }
 
     fn waiting(&self, item: &InboxId) -> Result<(StepName, EffectRef, &Write), Refusal> {
-        self.run
-            .writes()
-            .find(|(step, effect, write)| {
-                inbox::id(self.run, step, effect, write).as_ref() == Some(item)
-            })
+        inbox::find(self.run, item)
             .map(|(step, effect, write)| (step.clone(), effect.clone(), write))
             .ok_or_else(|| Refusal::NotWaiting { item: item.clone() })
     }

@@ -74,6 +74,16 @@ async fn open(data: &Path, agent: impl Agent, press: &Press) -> Soloist {
     builder.workflow(only("worker", "")).open().await.expect("the kernel opens")
 }
 
+/// A life in which the run starts and comes to wait for the operator.
+async fn leave_waiting(data: &Path, agent: impl Agent, press: &Press) {
+    let soloist = open(data, agent, press).await;
+    let run = soloist.start("only", "one", &"poster").await.expect("it starts");
+    assert_eq!(run.rest().await.expect("it rests"), RunEnd::Waiting);
+    // The directory is free once every handle is gone.
+    drop(run);
+    soloist.shutdown().await.expect("it stops");
+}
+
 #[tokio::test]
 async fn a_turn_that_waited_over_a_restart_goes_on_with_what_it_was_told_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,12 +143,7 @@ async fn an_agent_that_gained_an_effect_still_finds_the_old_ones() {
     let dir = tempfile::tempdir().unwrap();
     let (done, press) = (Arc::new(AtomicU32::new(0)), Press::default());
     let agent = Ordered { steps: ["first", "second"], patient: false, done: done.clone() };
-    let soloist = open(dir.path(), agent, &press).await;
-    let run = soloist.start("only", "one", &"poster").await.unwrap();
-    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting);
-    // The directory is free once every handle is gone.
-    drop(run);
-    soloist.shutdown().await.unwrap();
+    leave_waiting(dir.path(), agent, &press).await;
 
     #[derive(Clone)]
     struct Longer(Ordered);
@@ -168,12 +173,7 @@ async fn an_agent_that_changed_while_its_write_waited_never_sends_twice() {
     let dir = tempfile::tempdir().unwrap();
     let (done, press) = (Arc::new(AtomicU32::new(0)), Press::default());
     let agent = Ordered { steps: ["first", "second"], patient: false, done: done.clone() };
-    let soloist = open(dir.path(), agent, &press).await;
-    let run = soloist.start("only", "one", &"poster").await.unwrap();
-    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting);
-    // The directory is free once every handle is gone.
-    drop(run);
-    soloist.shutdown().await.unwrap();
+    leave_waiting(dir.path(), agent, &press).await;
 
     let agent = Ordered { steps: ["second", "first"], patient: false, done };
     let soloist = open(dir.path(), agent, &press).await;

@@ -110,16 +110,14 @@ fn summary(soloist: &Soloist, start: Instant) -> Result<Summary, soloist::journa
     let runs = views::runs(journal)?;
     let quarantined = views::quarantined(journal)?.len();
     let answered = runs.iter().filter(|run| run.writes_landed > 0).count();
-    let completed = runs.iter().filter(|run| run.status == "completed").count();
-    let answered_and_over =
-        runs.iter().filter(|run| run.status == "completed" && run.writes_landed > 0).count();
+    let unanswered = |run: &&views::RunSummary| run.status == "completed" && run.writes_landed == 0;
     let stats = soloist.stats();
     Ok(Summary {
         mails: runs.len() + quarantined,
         runs: runs.len(),
         sent: stats.writes_landed,
         answered,
-        no_reply: completed - answered_and_over,
+        no_reply: runs.iter().filter(unanswered).count(),
         waiting: views::inbox(journal)?.len(),
         quarantined,
         records: stats.journal.records,
