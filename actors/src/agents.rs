@@ -1,6 +1,9 @@
 //! The actor of one agent: it owns the turns under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use soloist_kernel::{
@@ -18,7 +21,14 @@ const GRACE: Duration = Duration::from_millis(200);
 pub(crate) enum Message {
     /// Let the agent take a turn; the answer goes through the guard.
     /// The turn lives as long as the other end of `waited_for` is held.
-    TakeTurn { guard: TurnGuard, run: RunId, input: Payload, waited_for: oneshot::Receiver<()> },
+    TakeTurn {
+        guard: TurnGuard,
+        run: RunId,
+        input: Payload,
+        /// Branches of the turn that do something.
+        busy: Arc<AtomicUsize>,
+        waited_for: oneshot::Receiver<()>,
+    },
 }
 
 pub(crate) struct AgentActor;
@@ -57,8 +67,8 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         while state.turns.try_join_next().is_some() {}
         match message {
-            Message::TakeTurn { guard, run, input, waited_for } => {
-                state.take_turn(guard, run, input, waited_for)
+            Message::TakeTurn { guard, run, input, busy, waited_for } => {
+                state.take_turn(guard, run, input, busy, waited_for)
             }
         }
         Ok(())
@@ -81,11 +91,12 @@ impl State {
         guard: TurnGuard,
         run: RunId,
         input: Payload,
+        busy: Arc<AtomicUsize>,
         waited_for: oneshot::Receiver<()>,
     ) {
-        let Some(agent) = self.context.agents.get(&self.name).cloned() else { return };
         let Some(line) = guard.line().cloned() else { return };
-        let turn = Turn::new(self.context.clone(), line, run, self.name.clone());
+        let Some(agent) = self.context.agent(&self.name, line.version).cloned() else { return };
+        let turn = Turn::new(self.context.clone(), line, run, self.name.clone(), busy);
         self.turns.spawn(async move {
             // Dropped in a panic or an abort, the guard says so to the run.
             let guard = guard;

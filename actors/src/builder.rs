@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use ractor::Actor;
 use soloist_connectors::{Connector, Env};
 use soloist_kernel::{
-    id::{AgentName, BadName, ConnectorName, WorkflowName},
+    catalog::Catalog,
+    id::{AgentName, BadName, ConnectorName, EventType, WorkflowName},
     journal::{
         AppendError, Journal, ReadError,
         fjall::{self, FjallJournal},
     },
     policy::Policy,
-    workflow::{Problem, Work, Workflow, nearest},
+    workflow::{Problem, Workflow, nearest},
 };
 use soloist_memory::Memory;
 use thiserror::Error;
@@ -20,8 +21,10 @@ use tokio::sync::watch;
 use crate::{
     agent::{Agent, DynAgent},
     context::{Context, Counters},
+    events::Subscription,
     handle::Soloist,
     log::Log,
+    policies::Policies,
     registry::Registry,
     root::{Arguments, IntakeSpec, Root},
     workflows::Workflows,
@@ -34,11 +37,12 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     journal: Option<Arc<dyn Journal>>,
     env: Option<Env>,
-    agents: BTreeMap<String, Arc<dyn DynAgent>>,
+    agents: BTreeMap<String, BTreeMap<u32, Arc<dyn DynAgent>>>,
     connectors: BTreeMap<String, Arc<dyn Connector>>,
     workflows: Vec<Workflow>,
     policy: Policy,
     intakes: Vec<(String, String, Option<Duration>)>,
+    subscriptions: Vec<(String, String)>,
 }
 
 /// Why a kernel cannot be opened.
@@ -62,7 +66,17 @@ pub enum OpenError {
     /// Workflows name agents or operations that are not there.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Workflows(Vec<Problem>),
-    /// An intake names a connector or a workflow that is not there.
+    /// An agent names a tool that no connector has.
+    #[error("agent `{agent}` names the tool `{tool}`, which no connector has; {help}")]
+    Tool {
+        /// The agent.
+        agent: String,
+        /// The tool.
+        tool: String,
+        /// What there is.
+        help: String,
+    },
+    /// An intake or a subscription names something that is not there.
     #[error("{0}")]
     Intake(String),
     /// The tree did not start.
@@ -89,9 +103,16 @@ impl Builder {
         self
     }
 
-    /// Adds an agent; a later one of the same name replaces it.
+    /// Adds an agent, or another version of one: runs stay with the version that was the newest when they began.
     pub fn agent<A: Agent>(mut self, agent: A) -> Self {
-        self.agents.insert(A::NAME.into(), Arc::new(agent));
+        self.agents.entry(A::NAME.into()).or_default().insert(A::VERSION, Arc::new(agent));
+        self
+    }
+
+    /// Has agent `agent` take a turn for each event of type `event`, whose input is the event: `{ id, type, source, data,
+    /// at_ms }`. An event is delivered at least once and taken once.
+    pub fn subscribe(mut self, agent: &str, event: &str) -> Self {
+        self.subscriptions.push((agent.into(), event.into()));
         self
     }
 
@@ -120,6 +141,16 @@ impl Builder {
         self
     }
 
+    /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
+    /// opened for it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadName`].
+    pub fn catalog(&self) -> Result<Catalog, BadName> {
+        Ok(catalog(&named(self.agents.clone())?, &named(self.connectors.clone())?))
+    }
+
     /// Opens the journal, recovers what was under way, and starts the tree.
     ///
     /// # Errors
@@ -128,8 +159,16 @@ impl Builder {
     pub async fn open(self) -> Result<Soloist, OpenError> {
         let agents = named::<AgentName, _>(self.agents)?;
         let connectors = named::<ConnectorName, _>(self.connectors)?;
-        check_workflows(&self.workflows, &agents, &connectors)?;
-        let intakes = check_intakes(self.intakes, &connectors, &self.workflows)?;
+        let catalog = catalog(&agents, &connectors);
+        check_tools(&catalog)?;
+        let subscriptions = check_subscriptions(self.subscriptions, &agents)?;
+        // What is wrong whatever the journal holds is said before it is touched.
+        if let Err(problems) = check_workflows(&self.workflows, BTreeMap::new(), &catalog) {
+            let certain = |problem: &Problem| problem.field.as_deref() != Some("workflow");
+            if problems.iter().any(certain) {
+                return Err(OpenError::Workflows(problems));
+            }
+        }
         let journal: Arc<dyn Journal> = match (self.journal, self.data_dir) {
             (Some(journal), _) => journal,
             (None, Some(path)) => Arc::new(FjallJournal::open(&path, fjall::Options::default())?.0),
@@ -137,18 +176,31 @@ impl Builder {
         };
         let env = self.env.unwrap_or_else(|| Env::real(seed()));
         let log = Log::new(env.clone(), journal.clone());
-        let mut workflows = Workflows::default();
+        let workflows = Workflows::default();
+        workflows.load(&*journal)?;
+        check_workflows(&self.workflows, workflows.all(), &catalog)
+            .map_err(OpenError::Workflows)?;
         for workflow in self.workflows {
-            if let Some(append) = workflows.add(workflow, &*journal, &env)? {
+            let (pinned, append) = Workflows::next(&workflow, &*journal, &env)?;
+            if let Some(append) = append {
                 log.durable(append).await?;
             }
+            workflows.put(pinned, workflow);
         }
+        let intakes = check_intakes(self.intakes, &connectors, &workflows)?;
+        let policies = Policies::default();
+        let (policy, append) = Policies::next(self.policy, &*journal, &env)?;
+        if let Some(append) = append {
+            log.durable(append).await?;
+        }
+        policies.put(policy);
         let context = Arc::new(Context {
             memory: Memory::new(journal.clone()),
             env,
             journal,
             log,
-            policy: self.policy,
+            policies,
+            catalog,
             workflows,
             connectors,
             agents,
@@ -156,11 +208,28 @@ impl Builder {
             counters: Counters::default(),
             halted: watch::Sender::new(None),
         });
-        let arguments = Arguments { context: context.clone(), intakes };
+        let arguments = Arguments { context: context.clone(), intakes, subscriptions };
         let started = Actor::spawn(None, Root, arguments).await;
         let (root, _) = started.map_err(|error| OpenError::Start(error.to_string()))?;
         Ok(Soloist::new(context, root))
     }
+}
+
+fn check_subscriptions(
+    subscriptions: Vec<(String, String)>,
+    agents: &BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
+) -> Result<Vec<Subscription>, OpenError> {
+    let check = |(agent, event): (String, String)| {
+        let (agent, event): (AgentName, EventType) = (agent.parse()?, event.parse()?);
+        if !agents.contains_key(&agent) {
+            let there = listed(agents.keys());
+            return Err(OpenError::Intake(format!(
+                "agent `{agent}`, which subscribes to `{event}`, was not added; there is {there}"
+            )));
+        }
+        Ok(Subscription { agent, event })
+    };
+    subscriptions.into_iter().map(check).collect()
 }
 
 fn named<N: Ord + std::str::FromStr<Err = BadName>, T>(
@@ -169,58 +238,59 @@ fn named<N: Ord + std::str::FromStr<Err = BadName>, T>(
     map.into_iter().map(|(name, value)| Ok((name.parse()?, value))).collect()
 }
 
-/// Every agent and operation that a workflow names must be there.
-fn check_workflows(
-    workflows: &[Workflow],
-    agents: &BTreeMap<AgentName, Arc<dyn DynAgent>>,
+/// What there is: what workflows and proposals are checked against.
+fn catalog(
+    agents: &BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
     connectors: &BTreeMap<ConnectorName, Arc<dyn Connector>>,
-) -> Result<(), OpenError> {
-    let mut problems = vec![];
-    for workflow in workflows {
-        for step in &workflow.steps {
-            let (field, name, there) = match &step.work {
-                Work::Agent(agent) => ("agent", agent.to_string(), names(agents.keys())),
-                Work::Call { connector, operation } => {
-                    let of = |(name, mounted): (&ConnectorName, &Arc<dyn Connector>)| {
-                        let operations = mounted.manifest().operations.keys();
-                        operations
-                            .map(|operation| format!("{name}.{operation}"))
-                            .collect::<Vec<_>>()
-                    };
-                    (
-                        "call",
-                        format!("{connector}.{operation}"),
-                        connectors.iter().flat_map(of).collect(),
-                    )
-                }
-            };
-            if there.contains(&name) {
+) -> Catalog {
+    let specs = |versions: &BTreeMap<u32, Arc<dyn DynAgent>>| {
+        versions.iter().map(|(version, agent)| (*version, agent.spec())).collect()
+    };
+    Catalog {
+        agents: agents.iter().map(|(name, versions)| (name.clone(), specs(versions))).collect(),
+        connectors: connectors
+            .iter()
+            .map(|(name, connector)| (name.clone(), connector.manifest().operations.clone()))
+            .collect(),
+    }
+}
+
+/// Agents name tools that are there.
+fn check_tools(catalog: &Catalog) -> Result<(), OpenError> {
+    let there: Vec<String> = catalog.operation_names().collect();
+    for (name, versions) in &catalog.agents {
+        for tool in versions.values().flat_map(|spec| &spec.tools) {
+            if there.contains(tool) {
                 continue;
             }
-            let near = nearest(&name, there.iter().map(String::as_str));
+            let near = nearest(tool, there.iter().map(String::as_str));
             let help = near.map_or_else(
                 || format!("there is {}", listed(there.iter())),
                 |near| format!("did you mean `{near}`?"),
             );
-            problems.push(Problem {
-                file: workflow.file().into(),
-                step: Some(step.name.to_string()),
-                field: Some(field.into()),
-                message: format!(
-                    "there is no {} `{name}`",
-                    if field == "agent" { "agent" } else { "operation" }
-                ),
-                help: Some(help),
-            });
+            return Err(OpenError::Tool { agent: name.to_string(), tool: tool.clone(), help });
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(OpenError::Workflows(problems)) }
+    Ok(())
+}
+
+/// Every workflow against what there is, the other workflows included.
+pub(crate) fn check_workflows(
+    new: &[Workflow],
+    there: BTreeMap<WorkflowName, Arc<Workflow>>,
+    catalog: &Catalog,
+) -> Result<(), Vec<Problem>> {
+    let mut all = there;
+    all.extend(new.iter().map(|workflow| (workflow.name.clone(), Arc::new(workflow.clone()))));
+    let problems: Vec<Problem> =
+        new.iter().flat_map(|workflow| workflow.check(catalog, &all)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 fn check_intakes(
     intakes: Vec<(String, String, Option<Duration>)>,
     connectors: &BTreeMap<ConnectorName, Arc<dyn Connector>>,
-    workflows: &[Workflow],
+    workflows: &Workflows,
 ) -> Result<Vec<IntakeSpec>, OpenError> {
     let check = |(connector, workflow, interval): (String, String, _)| {
         let (connector, workflow): (ConnectorName, WorkflowName) =
@@ -231,8 +301,8 @@ fn check_intakes(
                 "the intake's connector `{connector}` is not mounted; there is {there}"
             )));
         }
-        if !workflows.iter().any(|known| known.name == workflow) {
-            let there = listed(workflows.iter().map(|workflow| &workflow.name));
+        if workflows.newest(&workflow).is_none() {
+            let there = listed(workflows.names().iter());
             return Err(OpenError::Intake(format!(
                 "the intake's workflow `{workflow}` was not added; there is {there}"
             )));
@@ -240,10 +310,6 @@ fn check_intakes(
         Ok(IntakeSpec { connector, workflow, interval })
     };
     intakes.into_iter().map(check).collect()
-}
-
-fn names<T: std::fmt::Display>(names: impl Iterator<Item = T>) -> Vec<String> {
-    names.map(|name| name.to_string()).collect()
 }
 
 fn listed<T: std::fmt::Display>(names: impl Iterator<Item = T>) -> String {

@@ -10,16 +10,33 @@ use std::{
 
 use soloist_connectors::{Connector, Env};
 use soloist_kernel::{
-    id::{AgentName, ConnectorName},
+    catalog::Catalog,
+    id::{AgentName, ConnectorName, OperationName},
     journal::{Journal, ReadError},
-    policy::{Evidence, Policy},
-    run::project::reached_key,
+    labels::Labeled,
+    payload::Payload,
+    policy::{Evidence, Reached},
+    run::{
+        self,
+        project::{REACHED_DAYS, reached_day, reached_key},
+    },
     time::Timestamp,
+    workflow::{Body, OnFailure, Work, Workflow},
 };
 use soloist_memory::{Assertion, Fact, Memory};
 use tokio::sync::watch;
 
-use crate::{agent::DynAgent, log::Log, registry::Registry, workflows::Workflows};
+use crate::{
+    agent::DynAgent,
+    connector,
+    log::Log,
+    policies::Policies,
+    registry::Registry,
+    workflows::{Shelf, Workflows},
+};
+
+/// Landings at one place on one day that are counted. A rule that limits them says a smaller number.
+const REACHED_COUNT_MAX: usize = 1_000;
 
 /// What the actors of one kernel share. There are no statics: two kernels fit in one process.
 pub(crate) struct Context {
@@ -27,10 +44,12 @@ pub(crate) struct Context {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) log: Log,
     pub(crate) memory: Memory,
-    pub(crate) policy: Policy,
+    pub(crate) policies: Policies,
+    pub(crate) catalog: Catalog,
     pub(crate) workflows: Workflows,
     pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Connector>>,
-    pub(crate) agents: BTreeMap<AgentName, Arc<dyn DynAgent>>,
+    /// The agents, by name and version.
+    pub(crate) agents: BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
     pub(crate) registry: Registry,
     pub(crate) counters: Counters,
     /// Why the kernel can no longer go on; `None` while it can. A single waiter reads it, so that the thread-random wake-up
@@ -91,10 +110,91 @@ impl Context {
             if let Some(at) =
                 found.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)))
             {
-                evidence.reached.insert(argument.clone(), Timestamp(at));
+                let day = reached_day(connector, argument, value, self.env.now());
+                let today = self.journal.projections(REACHED_DAYS, &day, "", REACHED_COUNT_MAX)?;
+                let today = u32::try_from(today.len()).unwrap_or(u32::MAX);
+                evidence.reached.insert(argument.clone(), Reached { at: Timestamp(at), today });
             }
         }
         Ok(evidence)
+    }
+
+    /// Has the kernel decide, over the policy, the catalogue and the workflows that there are now.
+    pub(crate) fn decides<T>(&self, now: Timestamp, decide: impl FnOnce(&run::Env<'_>) -> T) -> T {
+        let (policy, library) = (self.policies.current(), self.library());
+        decide(&run::Env { now, policy: &policy, catalog: &self.catalog, library: &library })
+    }
+
+    /// The workflows there are.
+    pub(crate) fn library(&self) -> Shelf<'_> {
+        self.workflows.shelf(&*self.journal)
+    }
+
+    /// The newest versions of the agents that a run of `definition` may need: what it is pinned to.
+    pub(crate) fn pin(&self, definition: &Workflow) -> BTreeMap<AgentName, u32> {
+        let mut pinned = BTreeMap::new();
+        let mut pin = |agent: &AgentName| {
+            if let Some(spec) = self.catalog.newest_agent(agent) {
+                pinned.insert(agent.clone(), spec.version);
+            }
+        };
+        for step in &definition.steps {
+            match &step.work {
+                Work::Agent(agent)
+                | Work::Map { body: Body::Agent(agent), .. }
+                | Work::Loop { body: Body::Agent(agent), .. } => pin(agent),
+                _ => {}
+            }
+            if let OnFailure::Agent(agent) = &step.on_failure {
+                pin(agent);
+            }
+        }
+        pinned
+    }
+
+    /// The version of `agent` that a run with `pinned` versions has. A run from before versions were recorded has the first
+    /// there is.
+    pub(crate) fn version_of(
+        &self,
+        agent: &AgentName,
+        pinned: &BTreeMap<AgentName, u32>,
+    ) -> Option<u32> {
+        let first = || self.catalog.agents.get(agent)?.keys().next().copied();
+        pinned.get(agent).copied().or_else(first)
+    }
+
+    /// The agent `name` in `version`.
+    pub(crate) fn agent(&self, name: &AgentName, version: u32) -> Option<&Arc<dyn DynAgent>> {
+        self.agents.get(name)?.get(&version)
+    }
+
+    /// Whether there is an agent `name`.
+    pub(crate) fn knows_agent(&self, name: &AgentName) -> bool {
+        self.agents.contains_key(name)
+    }
+
+    /// Reads from a connector, for an agent that names the operation among its tools.
+    pub(crate) async fn read(
+        &self,
+        agent: &AgentName,
+        version: u32,
+        tool: &str,
+        arguments: Payload,
+    ) -> Result<Labeled<Payload>, String> {
+        let named = self
+            .catalog
+            .agent(agent, version)
+            .is_some_and(|spec| spec.tools.iter().any(|known| known == tool));
+        if !named {
+            return Err(format!("agent `{agent}` does not name `{tool}` among its tools"));
+        }
+        let (connector, operation) =
+            tool.split_once('.').ok_or_else(|| format!("`{tool}` names no operation"))?;
+        let connector: ConnectorName = connector.parse().map_err(|error| format!("{error}"))?;
+        let operation: OperationName = operation.parse().map_err(|error| format!("{error}"))?;
+        let actor = self.registry.connector(&connector);
+        let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
+        connector::read(&actor, operation, arguments).await
     }
 
     /// Has the memory actor assert a fact.

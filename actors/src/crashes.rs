@@ -3,230 +3,41 @@
 //! A scenario runs once to count its journal writes and its calls. Then it runs once for each of them and for each way to
 //! die there: before the write, after it, or when the other side has acted and the kernel has not been told. Power or only
 //! the process is lost, another kernel takes over what is left, and what must hold is checked.
+//!
+//! Here are writes; `crashes/family.rs` has runs beneath runs, events, and what is taken back.
+
+mod family;
+mod world;
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use soloist_connectors::{Connector, Env, Intent, Manifest, Operation, Plan, Probe, Rate};
+use soloist_connectors::Env;
 use soloist_kernel::{
     effect::Outcome,
-    fault::Fault,
-    id::StreamId,
     inbox::Kind,
     journal::{
-        Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
-        Stopped, StreamSeq, Synced,
+        Journal,
         memory::{Crash, MemoryJournal, Syncing},
     },
-    payload::{Digest, Payload},
     policy::Policy,
-    semantics::{Reversal, WriteSemantics},
+    semantics::WriteSemantics,
     time::Timestamp,
     workflow::Workflow,
 };
 
-use crate::{Agent, Failure, RunEnd, Soloist, Turn};
-
-/// Where to die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Point {
-    Never,
-    /// The append with this number does not happen.
-    BeforeAppend(u64),
-    /// The append with this number happens, and nothing after it.
-    AfterAppend(u64),
-    /// The call with this number has its effect, and nobody learns of it.
-    InCall(u64),
-}
-
-/// Counts what happens, and cuts everything off at its point.
-struct Tripwire {
-    point: Point,
-    appends: AtomicU64,
-    calls: AtomicU64,
-    tripped: AtomicBool,
-}
-
-impl Tripwire {
-    fn at(point: Point) -> Arc<Self> {
-        let (appends, calls, tripped) =
-            (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { point, appends, calls, tripped })
-    }
-
-    fn is_tripped(&self) -> bool {
-        self.tripped.load(Ordering::SeqCst)
-    }
-
-    fn trip(&self) {
-        self.tripped.store(true, Ordering::SeqCst);
-    }
-}
-
-fn stopped() -> Stopped {
-    Stopped { reason: "the process died here".into() }
-}
-
-/// A journal that dies with its process.
-struct Mortal {
-    inner: Arc<MemoryJournal>,
-    wire: Arc<Tripwire>,
-}
-
-impl Journal for Mortal {
-    fn append(&self, append: Append) -> Result<Seq, AppendError> {
-        let number = self.wire.appends.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.wire.point == Point::BeforeAppend(number) {
-            self.wire.trip();
-        }
-        if self.wire.is_tripped() {
-            return Err(stopped().into());
-        }
-        let seq = self.inner.append(append);
-        if self.wire.point == Point::AfterAppend(number) {
-            self.wire.trip();
-        }
-        seq
-    }
-
-    fn sync(&self, seq: Seq, done: Synced) {
-        if self.wire.is_tripped() { done(Err(stopped())) } else { self.inner.sync(seq, done) }
-    }
-
-    fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
-        self.inner.record(seq)
-    }
-
-    fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
-        self.inner.records(from, limit)
-    }
-
-    fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {
-        self.inner.stream(stream, after)
-    }
-
-    fn stream_head(&self, stream: &StreamId) -> Result<StreamSeq, ReadError> {
-        self.inner.stream_head(stream)
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>, ReadError> {
-        self.inner.snapshot(stream)
-    }
-
-    fn projection(&self, key: &ProjectionKey) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.projection(key)
-    }
-
-    fn projections(
-        &self,
-        table: &'static str,
-        prefix: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
-        self.inner.projections(table, prefix, after, limit)
-    }
-
-    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
-        self.inner.blob(digest)
-    }
-
-    fn head(&self) -> Head {
-        self.inner.head()
-    }
-
-    fn stats(&self) -> Stats {
-        self.inner.stats()
-    }
-
-    fn close(&self) -> Result<(), Stopped> {
-        Ok(())
-    }
-}
-
-/// The world: how often each write has happened. It outlives every kernel.
-#[derive(Clone, Default)]
-struct World(Arc<Mutex<BTreeMap<String, u64>>>);
-
-impl World {
-    fn counts(&self) -> BTreeMap<String, u64> {
-        self.0.lock().expect("counting does not panic").clone()
-    }
-}
-
-/// A connector to the world, with the semantics that a test wants.
-struct Post {
-    manifest: Manifest,
-    world: World,
-    wire: Arc<Tripwire>,
-}
-
-impl Post {
-    fn new(semantics: WriteSemantics, world: World, wire: Arc<Tripwire>) -> Self {
-        let send = Operation {
-            summary: "sends".into(),
-            semantics,
-            reversal: Reversal::Irreversible,
-            arguments: BTreeMap::new(),
-        };
-        let manifest = Manifest {
-            system: "a world of tests".into(),
-            operations: BTreeMap::from([("send".parse().unwrap(), send)]),
-            rate: Rate { per_second: 1_000, burst: 1_000 },
-            concurrency_max: 4,
-            call_timeout: Duration::from_secs(10),
-        };
-        Self { manifest, world, wire }
-    }
-}
-
-#[async_trait]
-impl Connector for Post {
-    fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
-        let bytes = format!("{} {}", intent.key, intent.arguments).into_bytes().into();
-        Ok(Plan {
-            operation: intent.operation.clone(),
-            key: intent.key.clone(),
-            routing: BTreeMap::new(),
-            preview: intent.arguments.to_string(),
-            bytes,
-        })
-    }
-
-    async fn execute(&self, _env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
-        let number = self.wire.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        assert!(!self.wire.is_tripped(), "a dead process makes no calls");
-        *self.world.0.lock().unwrap().entry(plan.key.to_string()).or_default() += 1;
-        if self.wire.point == Point::InCall(number) {
-            self.wire.trip();
-        }
-        Ok(Payload::null())
-    }
-
-    async fn probe(&self, _env: &Env, plan: &Plan) -> Result<Probe, Fault> {
-        Ok(match self.world.counts().get(plan.key.as_str()) {
-            Some(_) => Probe::Landed { receipt: Payload::null() },
-            None => Probe::Absent,
-        })
-    }
-}
+use self::world::{Mortal, Point, Post, Tripwire, World};
+use crate::{Agent, Failure, RunEnd, Soloist, Transactional, Turn};
 
 /// Asks for one of each kind of effect, and proposes a write.
 struct Busy;
 
 impl Agent for Busy {
     const NAME: &'static str = "busy";
+    type Kind = Transactional;
+    const TOOLS: &'static [&'static str] = &["post.send"];
     type Input = String;
     type Output = String;
 
@@ -333,7 +144,7 @@ async fn verdict(soloist: &Soloist, semantics: WriteSemantics, world: &World, ca
     for id in RUNS {
         match soloist.run(id).unwrap().rest().await.unwrap() {
             RunEnd::Completed(_) => ended += 1,
-            RunEnd::Waiting => {
+            RunEnd::Waiting { .. } => {
                 assert_eq!(semantics, WriteSemantics::Opaque, "{case}: only the unknowable waits");
                 let item = items
                     .iter()

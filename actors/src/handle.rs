@@ -1,26 +1,30 @@
 //! The handle: what an embedder and an operator can ask of a running kernel.
 
+mod answers;
+
 use std::{sync::Arc, time::Duration};
 
 use ractor::ActorRef;
 use serde::Serialize;
+use serde_json::Value;
 use soloist_kernel::{
     effect::Decision,
-    fault::Fault,
-    id::{BadName, ConnectorName, InboxId, RunId, StepName, WorkflowName},
+    id::{BadName, ConnectorName, InboxId, RunId},
     inbox,
     journal::{Append, Journal, ReadError},
-    payload::{Payload, PayloadError},
-    run::{Refusal, RunSummary},
+    labels::Labeled,
+    payload::Payload,
+    run::RunSummary,
 };
-use thiserror::Error;
 use tokio::sync::oneshot;
+
+pub use answers::{DecideError, EmitError, Halted, PullError, Pulled, RunEnd, StartError};
 
 use crate::{
     builder::Builder,
     context::{Context, Stats},
-    intake,
-    run::{Asked, Begin},
+    events, intake,
+    run::{Asked, Begin, Which},
     runs,
     views::{self, Quarantined, RunView},
 };
@@ -41,119 +45,6 @@ pub struct RunHandle {
     soloist: Soloist,
     id: RunId,
     new: bool,
-}
-
-/// Where a run came to rest.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RunEnd {
-    /// It ended well, with this output.
-    Completed(Payload),
-    /// It failed, and waits in the inbox as an incident.
-    Failed {
-        /// The step that failed.
-        step: StepName,
-        /// Why.
-        reason: String,
-    },
-    /// It waits for the operator: see [`Soloist::inbox`].
-    Waiting,
-    /// There is no such run.
-    Missing,
-}
-
-/// What one pull brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pulled {
-    /// Runs started.
-    pub runs: u64,
-    /// Changes that could not be read.
-    pub quarantined: u64,
-}
-
-/// The kernel has stopped for good in this process.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the kernel has halted: {reason}")]
-pub struct Halted {
-    /// Why, and what to do.
-    pub reason: String,
-}
-
-/// Why a run was not started.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The run's id or the workflow's name is not a name.
-    #[error(transparent)]
-    Name(#[from] BadName),
-    /// The input cannot be a payload.
-    #[error("the input of the run: {0}")]
-    Input(#[from] PayloadError),
-    /// No such workflow.
-    #[error("there is no workflow `{name}`; there is {there}")]
-    UnknownWorkflow {
-        /// The name.
-        name: String,
-        /// The names there are.
-        there: String,
-    },
-    /// The id is in use by a run with another workflow or input.
-    #[error("run {run} exists with another workflow or input; choose another id")]
-    IdInUse {
-        /// The run.
-        run: RunId,
-    },
-    /// The kernel is over a limit.
-    #[error("the run was not started: {0}")]
-    Refused(String),
-    /// The journal has stopped.
-    #[error("the run may or may not have been started: {0}")]
-    Halted(String),
-}
-
-impl StartError {
-    pub(crate) fn unknown_workflow(name: &WorkflowName, there: &[&str]) -> Self {
-        let there: Vec<String> = there.iter().map(|name| format!("`{name}`")).collect();
-        let there = if there.is_empty() { "none".into() } else { there.join(", ") };
-        Self::UnknownWorkflow { name: name.to_string(), there }
-    }
-}
-
-/// Why a decision was not taken. The item waits as before, unless the kernel has halted.
-#[derive(Debug, Error)]
-pub enum DecideError {
-    /// The kernel refused it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The change cannot be planned.
-    #[error("the change cannot be sent: {0}")]
-    Invalid(String),
-    /// The item's id is not one.
-    #[error(transparent)]
-    Name(#[from] BadName),
-    /// The journal has stopped, or the run's actor died: ask again whether the item still waits.
-    #[error("the decision may or may not have been taken: {0}")]
-    Halted(String),
-}
-
-/// Why a pull did not end well. What it brought until then is kept.
-#[derive(Debug, Error)]
-pub enum PullError {
-    /// No such intake.
-    #[error("connector `{0}` has no intake; add one with `Builder::intake`")]
-    NoIntake(String),
-    /// The source could not be read.
-    #[error("failed to read from connector `{connector}`: {}", .fault.message)]
-    Source {
-        /// The connector.
-        connector: ConnectorName,
-        /// What happened.
-        fault: Fault,
-    },
-    /// A change's run could not be started.
-    #[error("failed to start a run for a change: {0}")]
-    Start(Box<StartError>),
-    /// The kernel has halted, or a part of it is restarting.
-    #[error("{0}")]
-    Halted(String),
 }
 
 impl Soloist {
@@ -178,14 +69,25 @@ impl Soloist {
         id: &str,
         input: &impl Serialize,
     ) -> Result<RunHandle, StartError> {
+        self.start_labeled(workflow, id, Labeled::owner(Payload::of(input)?)).await
+    }
+
+    /// [`start`](Self::start) with an input that is not, or not only, the owner's word: what the labels say of it stays with
+    /// everything that is made of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn start_labeled(
+        &self,
+        workflow: &str,
+        id: &str,
+        input: Labeled<Payload>,
+    ) -> Result<RunHandle, StartError> {
         let id = RunId::new(id)?;
         let (reply, answer) = oneshot::channel();
-        let begin = Begin {
-            workflow: workflow.parse()?,
-            input: Payload::of(input)?,
-            with: Append::default(),
-            reply,
-        };
+        let workflow = Which::Newest(workflow.parse()?);
+        let begin = Begin { workflow, input, with: Append::default(), reply };
         self.deliver(&id, Asked::Begin(Box::new(begin)));
         let lost =
             || Err(StartError::Halted("its actor died; start it again, which is safe".into()));
@@ -217,7 +119,7 @@ impl Soloist {
         answer.await.unwrap_or_else(|_| Err(restarting()))
     }
 
-    /// Returns once every run is over or waits for the operator.
+    /// Returns once every run is over or waits for the operator, and every event has reached those who wait for it.
     ///
     /// # Errors
     ///
@@ -228,16 +130,28 @@ impl Soloist {
             if let Some(runs) = self.context.registry.runs() {
                 let _ = runs.send_message(runs::Message::WhenIdle { reply });
             }
-            tokio::select! {
+            let rested = tokio::select! {
                 biased;
                 halted = self.halted() => return Err(halted),
-                answer = answer => match answer {
-                    Ok(()) => return Ok(()),
-                    // The supervisor of runs died, and another takes its place.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                },
+                answer = answer => answer.is_ok(),
+            };
+            match self.delivered_events().await {
+                // An event that has just been delivered may have set a run going.
+                Ok(under_way) if rested && !under_way => return Ok(()),
+                Ok(_) if rested => {}
+                // A supervisor died, and another takes its place.
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// Returns once the deliveries under way are over, and tells whether there were any.
+    async fn delivered_events(&self) -> Result<bool, oneshot::error::RecvError> {
+        let (reply, answer) = oneshot::channel();
+        if let Some(events) = self.context.registry.events() {
+            let _ = events.send_message(events::Message::WhenDelivered { reply });
+        }
+        answer.await
     }
 
     /// Returns when the kernel can no longer go on, and says why.
@@ -284,15 +198,38 @@ impl Soloist {
         self.decide(item, Decision::Resolve { happened }).await
     }
 
+    /// Answers a question.
+    ///
+    /// # Errors
+    ///
+    /// [`DecideError`].
+    pub async fn answer(&self, item: &str, value: impl Into<Value>) -> Result<(), DecideError> {
+        self.decide(item, Decision::Answer { value: value.into() }).await
+    }
+
     /// Decides about an item, and returns once the decision is on disk.
     ///
     /// # Errors
     ///
     /// [`DecideError`].
     pub async fn decide(&self, item: &str, decision: Decision) -> Result<(), DecideError> {
+        self.decide_as(item, decision, "operator").await
+    }
+
+    /// [`decide`](Self::decide) for someone else: a second operator, whose name is in the record.
+    ///
+    /// # Errors
+    ///
+    /// [`DecideError`].
+    pub async fn decide_as(
+        &self,
+        item: &str,
+        decision: Decision,
+        by: &str,
+    ) -> Result<(), DecideError> {
         let item = InboxId::new(item)?;
         let (reply, answer) = oneshot::channel();
-        let asked = Asked::Decide { item: item.clone(), decision, by: "operator".into(), reply };
+        let asked = Asked::Decide { item: item.clone(), decision, by: by.into(), reply };
         self.ask_item(item, asked, answer).await
     }
 
@@ -310,7 +247,7 @@ impl Soloist {
         self.ask_item(item, asked, answer).await
     }
 
-    async fn ask_item(
+    pub(crate) async fn ask_item(
         &self,
         item: InboxId,
         asked: Asked,
@@ -393,7 +330,11 @@ impl Soloist {
         closed
     }
 
-    fn deliver(&self, run: &RunId, asked: Asked) {
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(crate) fn deliver(&self, run: &RunId, asked: Asked) {
         if let Some(runs) = self.context.registry.runs() {
             let _ = runs.send_message(runs::Message::Deliver { run: run.clone(), asked });
         }
@@ -423,15 +364,37 @@ impl RunHandle {
         self.new
     }
 
-    /// Returns once the run is over or waits for the operator, and that is on disk.
+    /// Returns once the run is over, or waits for the operator, a time or an event, and that is on disk. A run that waits for
+    /// runs beneath it waits when these do.
     ///
     /// # Errors
     ///
     /// [`Halted`].
     pub async fn rest(&self) -> Result<RunEnd, Halted> {
         loop {
+            let end = self.watch(&self.id).await?;
+            let RunEnd::Waiting { on } = &end else { return Ok(end) };
+            if self.all_wait(on.clone()).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Whether all of `runs` wait, and everything beneath them that they wait for. If one has ended, the run above goes on.
+    async fn all_wait(&self, mut runs: Vec<RunId>) -> Result<bool, Halted> {
+        while let Some(run) = runs.pop() {
+            match self.watch(&run).await? {
+                RunEnd::Waiting { on } => runs.extend(on),
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn watch(&self, run: &RunId) -> Result<RunEnd, Halted> {
+        loop {
             let (reply, answer) = oneshot::channel();
-            self.soloist.deliver(&self.id, Asked::Watch { reply });
+            self.soloist.deliver(run, Asked::Watch { reply });
             tokio::select! {
                 biased;
                 answer = answer => match answer {

@@ -13,6 +13,7 @@ use soloist_kernel::{
     fault::Fault,
     id::{Actor as By, ConnectorName, RunId, StreamId, WorkflowName},
     journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
+    labels::Labeled,
     payload::{Digest, Payload},
     time::Timestamp,
 };
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::{
     context::{Context, Counters},
     handle::{PullError, Pulled, StartError},
-    run::{Asked, Begin},
+    run::{Asked, Begin, Which},
     runs,
     views::{QUARANTINED, Quarantined},
 };
@@ -173,7 +174,7 @@ impl State {
         &mut self,
         identity: String,
         run: RunId,
-        input: Payload,
+        input: Labeled<Payload>,
     ) -> Result<bool, PullError> {
         let event = StoredEvent::Received { identity: identity.clone(), run: run.clone() };
         let with = self.append(
@@ -182,7 +183,8 @@ impl State {
             vec![(seen_key(&self.name, &identity), Some(vec![]))],
         );
         let (reply, answer) = oneshot::channel();
-        let begin = Begin { workflow: self.workflow.clone(), input, with, reply };
+        let workflow = Which::Newest(self.workflow.clone());
+        let begin = Begin { workflow, input, with, reply };
         let asked = Asked::Begin(Box::new(begin));
         let runs = self.context.registry.runs().ok_or_else(restarting)?;
         runs.send_message(runs::Message::Deliver { run, asked }).map_err(|_| restarting())?;

@@ -9,7 +9,10 @@
 //!  ├─ memory        appends facts
 //!  ├─ connectors    (one_for_one)  one actor each, with its governor
 //!  ├─ agents        (one_for_one)  one actor each, which owns the turns under way
-//!  ├─ runs          (one_for_one)  one actor per active run; passivated when it only waits for the operator
+//!  ├─ runs          (one_for_one)  one actor per active run; passivated when it only waits
+//!  ├─ timers        wakes runs when something is due in them
+//!  ├─ events        delivers events to workflows, agents and runs
+//!  ├─ schedules     starts runs by the calendar
 //!  └─ intakes       (one_for_one)  one per connector that is read
 //! ```
 //!
@@ -21,24 +24,34 @@ mod agents;
 mod builder;
 mod connector;
 mod context;
+mod control;
 #[cfg(test)]
 mod crashes;
+mod events;
 mod governor;
 mod handle;
 mod intake;
 mod log;
 mod memory;
+mod policies;
 mod registry;
 mod root;
 mod run;
 mod runs;
+mod schedules;
 mod supervisor;
+#[cfg(test)]
+mod tests;
+mod timers;
 mod turn;
 pub mod views;
 mod workflows;
 
-pub use agent::{Agent, Failure};
+pub use agent::{Agent, EFFECTS_MAX, Failure, Kind, ReadOnly, Transactional};
 pub use builder::{Builder, OpenError};
 pub use context::Stats;
-pub use handle::{DecideError, Halted, PullError, Pulled, RunEnd, RunHandle, Soloist, StartError};
-pub use turn::{Turn, TurnError};
+pub use control::{Migration, SetError};
+pub use handle::{
+    DecideError, EmitError, Halted, PullError, Pulled, RunEnd, RunHandle, Soloist, StartError,
+};
+pub use turn::{Branch, Question, Turn, TurnError};

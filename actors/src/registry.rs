@@ -9,7 +9,7 @@ use std::{
 use ractor::ActorRef;
 use soloist_kernel::id::{AgentName, ConnectorName};
 
-use crate::{agents, connector, intake, memory, runs};
+use crate::{agents, connector, events, intake, memory, runs, schedules, timers};
 
 /// The living actors of one kernel, by name.
 #[derive(Default)]
@@ -21,6 +21,9 @@ pub(crate) struct Registry {
 struct Inner {
     memory: Option<ActorRef<memory::Message>>,
     runs: Option<ActorRef<runs::Message>>,
+    timers: Option<ActorRef<timers::Message>>,
+    events: Option<ActorRef<events::Message>>,
+    schedules: Option<ActorRef<schedules::Message>>,
     connectors: BTreeMap<ConnectorName, ActorRef<connector::Message>>,
     agents: BTreeMap<AgentName, ActorRef<agents::Message>>,
     intakes: BTreeMap<ConnectorName, ActorRef<intake::Message>>,
@@ -45,6 +48,30 @@ impl Registry {
 
     pub(crate) fn set_runs(&self, actor: ActorRef<runs::Message>) {
         self.inner().runs = Some(actor);
+    }
+
+    pub(crate) fn timers(&self) -> Option<ActorRef<timers::Message>> {
+        self.inner().timers.clone()
+    }
+
+    pub(crate) fn set_timers(&self, actor: ActorRef<timers::Message>) {
+        self.inner().timers = Some(actor);
+    }
+
+    pub(crate) fn events(&self) -> Option<ActorRef<events::Message>> {
+        self.inner().events.clone()
+    }
+
+    pub(crate) fn set_events(&self, actor: ActorRef<events::Message>) {
+        self.inner().events = Some(actor);
+    }
+
+    pub(crate) fn schedules(&self) -> Option<ActorRef<schedules::Message>> {
+        self.inner().schedules.clone()
+    }
+
+    pub(crate) fn set_schedules(&self, actor: ActorRef<schedules::Message>) {
+        self.inner().schedules = Some(actor);
     }
 
     pub(crate) fn connector(&self, name: &ConnectorName) -> Option<ActorRef<connector::Message>> {

@@ -9,10 +9,13 @@ use crate::{
     agents::{self, AgentActor},
     connector::{self, ConnectorActor},
     context::Context,
+    events::{self, EventsActor, Subscription},
     intake::{self, IntakeActor},
     memory::MemoryActor,
     runs::RunsActor,
+    schedules::SchedulesActor,
     supervisor::{Arguments as Supervise, Spec, Strategy, Supervisor},
+    timers::TimersActor,
 };
 
 /// A connector that is read: which workflow its changes start, and how often it is pulled by itself.
@@ -25,11 +28,17 @@ pub(crate) struct IntakeSpec {
 
 /// The tree beneath the root, in the order it starts. Each depends on those before it: if one of them dies for good, it and
 /// those after it start again.
-fn children(context: &Arc<Context>, intakes: &[IntakeSpec]) -> Vec<Spec> {
+fn children(
+    context: &Arc<Context>,
+    intakes: &[IntakeSpec],
+    subscriptions: &[Subscription],
+) -> Vec<Spec> {
     let of = |context: &Arc<Context>| context.clone();
     let (memory, runs) = (of(context), of(context));
     let (for_connectors, for_agents, for_intakes) = (of(context), of(context), of(context));
+    let (timers, schedules) = (of(context), of(context));
     let intakes = intakes.to_vec();
+    let events = events::Arguments { context: of(context), subscriptions: subscriptions.to_vec() };
     vec![
         Spec::actor("memory", || MemoryActor, move || memory.clone()),
         Spec::supervisor("connectors", Strategy::OneForOne, of(context), move || {
@@ -37,6 +46,9 @@ fn children(context: &Arc<Context>, intakes: &[IntakeSpec]) -> Vec<Spec> {
         }),
         Spec::supervisor("agents", Strategy::OneForOne, of(context), move || agents(&for_agents)),
         Spec::actor("runs", || RunsActor, move || runs.clone()),
+        Spec::actor("timers", || TimersActor, move || timers.clone()),
+        Spec::actor("events", || EventsActor, move || events.clone()),
+        Spec::actor("schedules", || SchedulesActor, move || schedules.clone()),
         Spec::supervisor("intakes", Strategy::OneForOne, of(context), move || {
             self::intakes(&for_intakes, &intakes)
         }),
@@ -85,6 +97,7 @@ pub(crate) struct Root;
 pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
     pub(crate) intakes: Vec<IntakeSpec>,
+    pub(crate) subscriptions: Vec<Subscription>,
 }
 
 pub(crate) struct State {
@@ -102,12 +115,12 @@ impl Actor for Root {
         myself: ActorRef<()>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { context, intakes } = arguments;
+        let Arguments { context, intakes, subscriptions } = arguments;
         let supervise = Supervise {
             name: "soloist",
             strategy: Strategy::RestForOne,
             context: context.clone(),
-            children: children(&context, &intakes),
+            children: children(&context, &intakes, &subscriptions),
         };
         let (tree, _) = Actor::spawn_linked(None, Supervisor, supervise, myself.get_cell()).await?;
         Ok(State { context, tree })

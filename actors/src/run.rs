@@ -5,24 +5,32 @@
 //! over or waits for the operator, and its actor leaves.
 //!
 //! `line.rs` is how turns and calls answer, `active.rs` the actor's state and the commit, `launch.rs` sets actions going;
-//! `asked.rs` and `answers.rs` turn messages from outside and inside into commands, `planning.rs` wishes into exact bytes.
+//! `asked.rs` turns messages from outside into commands, `answers.rs` those from inside, `turns.rs` and `writes.rs` what turns
+//! ask for and calls answer; `planning.rs` turns wishes into exact bytes, `children.rs` begins the runs beneath.
 
 mod active;
 mod answers;
 mod asked;
+mod children;
 mod launch;
 mod line;
 mod planning;
+mod turns;
+mod writes;
 
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use soloist_kernel::{
     effect::Decision,
-    id::{ConnectorName, InboxId, OperationName, RunId, StepName, WorkflowName},
+    id::{
+        AgentName, ConnectorName, InboxId, OperationName, RunId, StepName, WorkflowName,
+        WorkflowRef,
+    },
     journal::Append,
+    labels::{Labeled, Labels},
     payload::{Digest, Payload},
-    run::{EffectRef, Probed},
+    run::{EffectRef, Occurrence, Probed, Request, project::Ended},
 };
 use tokio::sync::oneshot;
 
@@ -45,7 +53,19 @@ pub(crate) enum Message {
     /// A turn asks whether the journal has its answer.
     Recall { line: Line, effect: EffectRef, asked: Digest, reply: Reply<Option<Payload>> },
     /// A turn has performed an effect.
-    Record { line: Line, effect: EffectRef, asked: Digest, answer: Payload, reply: Reply<()> },
+    Record {
+        line: Line,
+        effect: EffectRef,
+        asked: Digest,
+        answer: Labeled<Payload>,
+        reply: Reply<()>,
+    },
+    /// A turn asks for something that takes its time.
+    Await { line: Line, effect: EffectRef, asked: Digest, what: Request, reply: Reply<Payload> },
+    /// A turn asks for the labels of everything it has seen.
+    Labels { line: Line, reply: Reply<Labels> },
+    /// A turn says that it is alive.
+    Heartbeat { line: Line },
     /// A turn proposes a write.
     Propose {
         line: Line,
@@ -59,8 +79,16 @@ pub(crate) enum Message {
     ProposeCall { step: StepName },
     /// A turn is over.
     TurnEnded { line: Line, end: TurnEnd },
-    /// A turn has had its time.
-    TimedOut { step: StepName, attempt: u32 },
+    /// A turn has had its time, or was silent for too long.
+    TimedOut { step: StepName, attempt: u32, limit: Limit },
+    /// Something may be due by itself.
+    Tick,
+    /// Plan and propose the write that takes `effect` back.
+    Compensate { step: StepName, effect: EffectRef },
+    /// The event of an `emit` step is known.
+    Emitted { step: StepName, answer: Labeled<Payload> },
+    /// An event of an `emit` step could not be made known now: try again.
+    NotEmitted { step: StepName },
     /// A step's wait is over.
     Wake { step: StepName },
     /// A write's wait is over.
@@ -97,20 +125,57 @@ pub(crate) enum Asked {
     },
     /// Tell when the run is over or waits for the operator.
     Watch { reply: oneshot::Sender<RunEnd> },
+    /// An event happened. Told once what follows from it is fsynced.
+    Occur { occurrence: Box<Occurrence>, reply: oneshot::Sender<()> },
+    /// A run beneath this one has ended, or has taken back what it did.
+    ChildEnded(Box<Ended>),
+    /// End the run and take back what it did.
+    Abort { by: String, reason: String, reply: Option<oneshot::Sender<Result<(), DecideError>>> },
+    /// Go on under another version of the workflow.
+    Migrate { to: WorkflowRef, by: String, reply: oneshot::Sender<Result<(), DecideError>> },
+    /// Something may be due by itself.
+    Tick,
     /// Go on after a restart.
     Recover,
 }
 
 /// A run that is to begin.
 pub(crate) struct Begin {
-    /// Which workflow; its newest version.
-    pub(crate) workflow: WorkflowName,
+    /// Which workflow, and in which version.
+    pub(crate) workflow: Which,
     /// With what.
-    pub(crate) input: Payload,
+    pub(crate) input: Labeled<Payload>,
     /// What is appended in the same batch: the change that caused it, marked as seen.
     pub(crate) with: Append,
     /// Told once the run's beginning is fsynced: whether it is new.
     pub(crate) reply: oneshot::Sender<Result<bool, StartError>>,
+}
+
+/// What a run is to carry out.
+pub(crate) enum Which {
+    /// The newest version of a workflow.
+    Newest(WorkflowName),
+    /// One turn of an agent.
+    Agent(AgentName),
+}
+
+impl Which {
+    /// The name of the workflow that the run is one of.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Newest(name) => name.as_str(),
+            Self::Agent(agent) => agent.as_str(),
+        }
+    }
+}
+
+/// What a turn was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The time of an attempt.
+    Timeout,
+    /// The time between two signs of life.
+    Heartbeat,
 }
 
 pub(crate) struct RunActor;

@@ -13,7 +13,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use soloist_kernel::{
     id::{InboxId, RunId},
     journal::{Journal, ReadError},
-    run::{RunSummary, project},
+    run::{
+        RunSummary,
+        project::{self, Ended},
+    },
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -73,6 +76,11 @@ impl Actor for RunsActor {
     ) -> Result<State, ActorProcessingErr> {
         for run in interrupted(&*context.journal)? {
             myself.send_message(Message::Deliver { run, asked: Asked::Recover })?;
+        }
+        for ended in untold(&*context.journal)? {
+            let run = ended.parent.run.clone();
+            let asked = Asked::ChildEnded(Box::new(ended));
+            myself.send_message(Message::Deliver { run, asked })?;
         }
         context.registry.set_runs(myself);
         Ok(State {
@@ -144,13 +152,26 @@ fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, ActorProcessingErr> 
     }
 }
 
+/// Ends of runs that the runs above have not taken in.
+fn untold(journal: &dyn Journal) -> Result<Vec<Ended>, ActorProcessingErr> {
+    let (mut found, mut after) = (vec![], String::new());
+    loop {
+        let page = journal.projections(project::ENDED, "", &after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(found) };
+        after.clone_from(last);
+        for (_, bytes) in &page {
+            found.push(serde_json::from_slice(bytes)?);
+        }
+    }
+}
+
 fn refuse(asked: Asked, item: &InboxId) {
     let refusal = || soloist_kernel::run::Refusal::NotWaiting { item: item.clone() }.into();
     match asked {
         Asked::Decide { reply, .. } | Asked::Modify { reply, .. } => {
             drop(reply.send(Err(refusal())))
         }
-        Asked::Begin(_) | Asked::Watch { .. } | Asked::Recover => {}
+        _ => {}
     }
 }
 

@@ -2,34 +2,43 @@
 //!
 //! Each effect has an identity: its name and how often the name was used before in this turn. It is asked for in three
 //! beats. *Recall*: the run looks whether the journal has its answer; if so, that is it. *Perform*: if not, it is done.
-//! *Record*: the answer goes into the journal, and only then to the agent.
+//! *Record*: the answer goes into the journal, and only then to the agent. What takes its time (the operator's answer, a
+//! night's sleep, another agent's turn, a write) is asked for and waited for: the process may end and start again in between.
+//!
+//! `turn/effects.rs` has what is answered at once, `turn/waits.rs` what is waited for, `turn/join.rs` the branches.
+
+mod effects;
+mod join;
+mod waits;
 
 use std::{
     collections::BTreeMap,
-    future::Future,
-    sync::{Arc, Mutex},
+    marker::PhantomData,
+    sync::{Arc, Mutex, atomic::AtomicUsize},
 };
 
-use rand_chacha::rand_core::Rng;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
 use soloist_kernel::{
-    effect::Outcome,
     id::{AgentName, BadName, EffectId, EffectName, RunId, StepName},
-    payload::{Digest, Payload, PayloadError},
+    payload::{Payload, PayloadError},
     run::EffectRef,
-    time::Timestamp,
 };
-use soloist_memory::{Assertion, Fact, Provenance};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::{context::Context, run::Line};
+pub use join::Branch;
+pub use waits::Question;
+
+use crate::{agent::Transactional, context::Context, run::Line};
 
 /// An agent's hold on the world, for one turn. Cloning it is cheap.
-#[derive(Clone)]
-pub struct Turn {
+///
+/// Only the turn of a [`Transactional`] agent can propose a write.
+pub struct Turn<K = Transactional> {
     inner: Arc<Inner>,
+    /// Empty, or the branch of a [`join`](Self::join) that this is the turn of.
+    branch: Arc<str>,
+    kind: PhantomData<K>,
 }
 
 struct Inner {
@@ -38,6 +47,16 @@ struct Inner {
     run: RunId,
     agent: AgentName,
     used: Mutex<BTreeMap<EffectName, u32>>,
+    /// Joins begun in each branch, to name the branches of the next one.
+    joins: Mutex<BTreeMap<String, u32>>,
+    /// Branches that do something: not those that wait for what takes its time.
+    busy: Arc<AtomicUsize>,
+}
+
+impl<K> Clone for Turn<K> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), branch: self.branch.clone(), kind: PhantomData }
+    }
 }
 
 /// Why an effect has no answer. A turn that meets one should end with it (`?`).
@@ -49,6 +68,9 @@ pub enum TurnError {
     /// The run no longer waits for this turn: it timed out, the run ended, or the kernel stops.
     #[error("the run no longer waits for this turn")]
     Abandoned,
+    /// The agent may not have what it asks for.
+    #[error("{0}")]
+    Forbidden(String),
     /// The effect's name is not a name.
     #[error(transparent)]
     Name(#[from] BadName),
@@ -73,12 +95,27 @@ pub enum TurnError {
 /// An answer of the run to a turn.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, TurnError>>;
 
-impl Turn {
-    pub(crate) fn new(context: Arc<Context>, line: Line, run: RunId, agent: AgentName) -> Self {
-        let used = Mutex::new(BTreeMap::new());
-        Self { inner: Arc::new(Inner { context, line, run, agent, used }) }
+impl Turn<Transactional> {
+    /// A turn, and the count of its branches that do something.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        line: Line,
+        run: RunId,
+        agent: AgentName,
+        busy: Arc<AtomicUsize>,
+    ) -> Self {
+        let (used, joins) = (Mutex::default(), Mutex::default());
+        let inner = Inner { context, line, run, agent, used, joins, busy };
+        Self { inner: Arc::new(inner), branch: "".into(), kind: PhantomData }
     }
 
+    /// The same turn for an agent of another kind.
+    pub(crate) fn of_kind<K>(self) -> Turn<K> {
+        Turn { inner: self.inner, branch: self.branch, kind: PhantomData }
+    }
+}
+
+impl<K> Turn<K> {
     /// The run this turn belongs to.
     #[must_use]
     pub fn run(&self) -> &RunId {
@@ -91,157 +128,26 @@ impl Turn {
         &self.inner.line.step
     }
 
-    /// The time: the same in every replay.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`].
-    pub async fn now(&self) -> Result<Timestamp, TurnError> {
-        let env = self.inner.context.env.clone();
-        self.effect("now", &json!(null), || async move { Ok(env.now()) }).await
+    /// Says that the turn is alive, so that its step's `heartbeat` begins again. Each effect does so as well.
+    pub fn heartbeat(&self) {
+        self.inner.line.heartbeat();
     }
 
-    /// A random number: the same in every replay.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`].
-    pub async fn random(&self) -> Result<u64, TurnError> {
-        let context = self.inner.context.clone();
-        let effect = self.inner.next("random")?;
-        let label = self.id(&effect).to_string();
-        self.effect_at(effect, &json!(null), || async move {
-            Ok(context.env.entropy(&label).next_u64())
-        })
-        .await
-    }
-
-    /// Does `work` once and remembers its answer under `name`: the way to call what Soloist has no effect for. If the process
-    /// dies before the answer is recorded, `work` is done again: it must be harmless to repeat.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`]; an `Err` of `work` is not recorded, so the next attempt tries again.
-    pub async fn step<T, F, E>(&self, name: &str, work: impl FnOnce() -> F) -> Result<T, TurnError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: Future<Output = Result<T, E>>,
-        E: std::fmt::Display,
-    {
-        self.effect(name, &json!(null), || async {
-            work().await.map_err(|error| error.to_string())
-        })
-        .await
-    }
-
-    /// The newest version of a fact, with its provenance, or null.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`].
-    pub async fn fact(&self, subject: &str, name: &str) -> Result<Option<Value>, TurnError> {
-        let memory = self.inner.context.memory.clone();
-        let asked = json!([subject, name]);
-        self.effect("fact", &asked, || async move {
-            let fact = memory.fact(subject, name).map_err(|error| error.to_string())?;
-            fact.map(|fact| Ok(fact.payload().map_err(|error| error.to_string())?.value()))
-                .transpose()
-        })
-        .await
-    }
-
-    /// Asserts a fact, with this effect as its provenance; gives its version. A replay does not assert it again.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`].
-    pub async fn remember(
-        &self,
-        subject: &str,
-        name: &str,
-        value: &impl Serialize,
-    ) -> Result<u32, TurnError> {
-        let effect = self.inner.next("remember")?;
-        let value = Payload::of(value).map_err(|source| self.value(&effect, source))?;
-        let asked = json!([subject, name, value.value()]);
-        let assertion = Assertion {
-            subject: subject.into(),
-            name: name.into(),
-            value,
-            expected_version: None,
-            provenance: Provenance::Agent {
-                agent: self.inner.agent.clone(),
-                effect: self.id(&effect),
-            },
-        };
-        let context = self.inner.context.clone();
-        self.effect_at(effect, &asked, || async move {
-            let fact: Result<Fact, String> = context.remember(assertion).await;
-            fact.map(|fact| fact.version)
-        })
-        .await
-    }
-
-    /// Proposes a write and waits until it is settled: at once if policy allows it, else when the operator has decided. The
-    /// process may end and start again in between.
-    ///
-    /// # Errors
-    ///
-    /// [`TurnError`]. That a write was denied, aborted or failed is an [`Outcome`], not an error.
-    pub async fn propose(
-        &self,
-        operation: &str,
-        arguments: &impl Serialize,
-    ) -> Result<Outcome, TurnError> {
-        let (connector, name) = operation.split_once('.').unwrap_or(("", operation));
-        let effect = self.inner.next(operation)?;
-        let arguments = Payload::of(arguments).map_err(|source| self.value(&effect, source))?;
-        let (connector, operation) = (connector.parse()?, name.parse()?);
-        let (reply, answer) = oneshot::channel();
-        self.inner.line.propose(effect, connector, operation, arguments, reply);
-        answer.await.map_err(|_| TurnError::Abandoned)?
-    }
-
-    async fn effect<T, F>(
-        &self,
-        name: &str,
-        asked: &Value,
-        perform: impl FnOnce() -> F,
-    ) -> Result<T, TurnError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: Future<Output = Result<T, String>>,
-    {
-        let effect = self.inner.next(name)?;
-        self.effect_at(effect, asked, perform).await
-    }
-
-    /// Recall, perform, record.
-    async fn effect_at<T, F>(
-        &self,
-        effect: EffectRef,
-        asked: &Value,
-        perform: impl FnOnce() -> F,
-    ) -> Result<T, TurnError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: Future<Output = Result<T, String>>,
-    {
-        let line = &self.inner.line;
-        let asked = Digest::of(asked.to_string().as_bytes());
-        let (reply, answer) = oneshot::channel();
-        line.recall(effect.clone(), asked, reply);
-        if let Some(answer) = answer.await.map_err(|_| TurnError::Abandoned)?? {
-            return answer.parse().map_err(|source| self.value(&effect, source));
+    /// The identity of the next use of `name`.
+    fn next(&self, name: &str) -> Result<EffectRef, TurnError> {
+        if name.contains(':') {
+            let problem = "an effect's name has no colon; those are the kernel's".to_owned();
+            return Err(TurnError::Effect { effect: name.into(), problem });
         }
-        let performed = perform().await;
-        let value = performed
-            .map_err(|problem| TurnError::Effect { effect: effect.to_string(), problem })?;
-        let answer = Payload::of(&value).map_err(|source| self.value(&effect, source))?;
-        let (reply, recorded) = oneshot::channel();
-        line.record(effect, asked, answer, reply);
-        recorded.await.map_err(|_| TurnError::Abandoned)??;
-        Ok(value)
+        let name = match &*self.branch {
+            "" => EffectName::new(name)?,
+            branch => EffectName::new(format!("{branch}:{name}"))?,
+        };
+        let mut used = self.inner.used.lock().expect("counting does not panic");
+        let count = used.entry(name.clone()).or_insert(0);
+        let occurrence = *count;
+        *count += 1;
+        Ok(EffectRef { name, occurrence })
     }
 
     fn id(&self, effect: &EffectRef) -> EffectId {
@@ -253,19 +159,11 @@ impl Turn {
         }
     }
 
-    fn value(&self, effect: &EffectRef, source: PayloadError) -> TurnError {
+    fn value(effect: &EffectRef, source: PayloadError) -> TurnError {
         TurnError::Value { effect: effect.to_string(), source }
     }
-}
 
-impl Inner {
-    /// The identity of the next use of `name`.
-    fn next(&self, name: &str) -> Result<EffectRef, TurnError> {
-        let name = EffectName::new(name)?;
-        let mut used = self.used.lock().expect("counting does not panic");
-        let count = used.entry(name.clone()).or_insert(0);
-        let occurrence = *count;
-        *count += 1;
-        Ok(EffectRef { name, occurrence })
+    fn parsed<T: DeserializeOwned>(effect: &EffectRef, answer: &Payload) -> Result<T, TurnError> {
+        answer.parse().map_err(|source| Self::value(effect, source))
     }
 }

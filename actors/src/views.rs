@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 pub use soloist_kernel::run::RunSummary;
 use soloist_kernel::{
-    id::{ConnectorName, InboxId, RunId},
+    id::{ConnectorName, InboxId, RunId, WorkflowName, WorkflowRef},
     inbox::{self, Item},
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
-    run::project,
+    run::{self, Occurrence, Run, project},
     time::Timestamp,
 };
+
+use crate::{events, policies, workflows::Workflows};
 
 /// Table of the changes that could not be read.
 pub(crate) const QUARANTINED: &str = "quarantined";
@@ -103,4 +105,92 @@ pub fn run(journal: &dyn Journal, id: &RunId) -> Result<Option<RunView>, ReadErr
 pub fn quarantined(journal: &dyn Journal) -> Result<Vec<Quarantined>, ReadError> {
     let found = journal.projections(QUARANTINED, "", "", LIST_MAX)?;
     Ok(found.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect())
+}
+
+/// A run as its history leads to it: where its steps stand, what it wrote, what it waits for. `None` if there is no such run.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn folded(journal: &dyn Journal, id: &RunId) -> Result<Option<Run>, ReadError> {
+    let workflows = Workflows::default();
+    workflows.load(journal)?;
+    let library = workflows.shelf(journal);
+    let mut folded = None;
+    for record in journal.stream(&id.stream(), StreamSeq(0))? {
+        let damaged = |problem: String| ReadError::Damaged { seq: record.seq, problem };
+        let fetch = |digest: &_| journal.blob(digest);
+        let events = run::decode(record.entry.version, &record.entry.payload, &fetch)
+            .map_err(|error| damaged(error.to_string()))?;
+        folded = Run::fold(folded, id, events, record.entry.at, &library).map_err(damaged)?;
+    }
+    Ok(folded)
+}
+
+/// The workflows there are, each in its newest version with its text as it was added, by name.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn workflows(journal: &dyn Journal) -> Result<Vec<(WorkflowRef, String)>, ReadError> {
+    let workflows = Workflows::default();
+    workflows.load(journal)?;
+    let all = workflows.all();
+    let newest = all.keys().filter_map(|name| workflows.newest(name));
+    Ok(newest.map(|(pinned, workflow)| (pinned, workflow.source().to_owned())).collect())
+}
+
+/// A workflow's text as it was added: of `version`, or of the newest. `None` if there is no such version.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn workflow(
+    journal: &dyn Journal,
+    name: &WorkflowName,
+    version: Option<u32>,
+) -> Result<Option<(WorkflowRef, String)>, ReadError> {
+    Workflows::text(journal, name, version)
+}
+
+/// The text of a version of the policy, or of the newest, and which version it is. `None` if there is no such version.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn policy(
+    journal: &dyn Journal,
+    version: Option<u32>,
+) -> Result<Option<(u32, String)>, ReadError> {
+    policies::text(journal, version)
+}
+
+/// Whether the event `id` from `source` has reached everyone that it is for, or was never taken.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn is_delivered(journal: &dyn Journal, source: &str, id: &str) -> Result<bool, ReadError> {
+    let pending = journal.projections(events::PENDING, "", "", events::TARGETS_MAX)?;
+    let mut pending =
+        pending.iter().filter_map(|(_, bytes)| serde_json::from_slice::<Occurrence>(bytes).ok());
+    Ok(!pending.any(|event| event.source == source && event.id.as_str() == id))
+}
+
+/// The runs that the event `id` from `source` has started, newest first.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn started_by(
+    journal: &dyn Journal,
+    source: &str,
+    id: &str,
+) -> Result<Vec<RunSummary>, ReadError> {
+    let mut runs = runs(journal)?;
+    runs.retain(|run| {
+        let name = run.workflow.rsplit_once('@').map_or(&*run.workflow, |(name, _)| name);
+        run.run == events::run_of(name, source, id)
+    });
+    Ok(runs)
 }

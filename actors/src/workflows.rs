@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,21 +12,34 @@ use soloist_kernel::{
     codec,
     id::{Actor, StreamId, WorkflowName, WorkflowRef},
     journal::{Append, Entry, Journal, ProjectionKey, ReadError, StreamSeq},
-    workflow::Workflow,
+    workflow::{Library, Workflow},
 };
 
 /// Table of the newest version of each workflow.
-const NEWEST: &str = "workflows-newest";
+pub(crate) const NEWEST: &str = "workflows-newest";
 /// Table of every version's definition.
-const DEFINITIONS: &str = "workflows";
+pub(crate) const DEFINITIONS: &str = "workflows";
 /// Version of the stored events of a workflow's stream.
 const EVENTS_VERSION: u16 = 1;
+/// How many projections are read at a time.
+const PAGE: usize = 1_000;
 
 /// The newest version of each workflow, and every version that was asked for.
 #[derive(Default)]
 pub(crate) struct Workflows {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
     newest: BTreeMap<WorkflowName, (WorkflowRef, Arc<Workflow>)>,
-    loaded: Mutex<BTreeMap<WorkflowRef, Arc<Workflow>>>,
+    loaded: BTreeMap<WorkflowRef, Arc<Workflow>>,
+}
+
+/// Workflows over the journal that holds them.
+pub(crate) struct Shelf<'a> {
+    workflows: &'a Workflows,
+    journal: &'a dyn Journal,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,14 +54,37 @@ enum StoredEvent<'a> {
 }
 
 impl Workflows {
-    /// Takes `workflow` in: as the newest version there is, or as a new one if its text differs from that. Gives what must
-    /// be appended for it, if anything.
-    pub(crate) fn add(
-        &mut self,
-        workflow: Workflow,
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("looking up does not panic")
+    }
+
+    /// Takes in the newest version of every workflow that the journal has.
+    pub(crate) fn load(&self, journal: &dyn Journal) -> Result<(), ReadError> {
+        let mut after = String::new();
+        loop {
+            let page = journal.projections(NEWEST, "", &after, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after.clone_from(last);
+            for (name, bytes) in &page {
+                let newest = serde_json::from_slice::<Newest>(bytes).ok();
+                let (Some(newest), Ok(name)) = (newest, name.parse::<WorkflowName>()) else {
+                    continue;
+                };
+                let pinned = WorkflowRef { name: name.clone(), version: newest.version };
+                if let Some(workflow) = self.get(journal, &pinned)? {
+                    self.inner().newest.insert(name, (pinned, workflow));
+                }
+            }
+        }
+    }
+
+    /// The version that `workflow` is: the newest there is, or a new one if its text differs from that; and what must be
+    /// appended for it, if anything. It is not there until it is [`put`](Self::put).
+    pub(crate) fn next(
+        workflow: &Workflow,
         journal: &dyn Journal,
         env: &Env,
-    ) -> Result<Option<Append>, ReadError> {
+    ) -> Result<(WorkflowRef, Option<Append>), ReadError> {
         let name = workflow.name.clone();
         let digest = workflow.digest().to_hex();
         let newest: Option<Newest> = journal
@@ -57,43 +93,87 @@ impl Workflows {
         let known =
             newest.as_ref().filter(|newest| newest.digest == digest).map(|newest| newest.version);
         let version = known.unwrap_or_else(|| newest.map_or(1, |newest| newest.version + 1));
-        let pinned = WorkflowRef { name: name.clone(), version };
-        let append = known.is_none().then(|| added(&pinned, &workflow, env));
+        let pinned = WorkflowRef { name, version };
+        let append = known.is_none().then(|| added(&pinned, workflow, env));
+        Ok((pinned, append))
+    }
+
+    /// Makes `workflow` the newest version of its name.
+    pub(crate) fn put(&self, pinned: WorkflowRef, workflow: Workflow) {
         let workflow = Arc::new(workflow);
-        self.loaded
-            .get_mut()
-            .expect("nothing has panicked yet")
-            .insert(pinned.clone(), workflow.clone());
-        self.newest.insert(name, (pinned, workflow));
-        Ok(append)
+        let mut inner = self.inner();
+        inner.loaded.insert(pinned.clone(), workflow.clone());
+        inner.newest.insert(pinned.name.clone(), (pinned, workflow));
     }
 
     /// The newest version of `name`.
     pub(crate) fn newest(&self, name: &WorkflowName) -> Option<(WorkflowRef, Arc<Workflow>)> {
-        self.newest.get(name).cloned()
+        self.inner().newest.get(name).cloned()
+    }
+
+    /// The newest version of every workflow, by name.
+    pub(crate) fn all(&self) -> BTreeMap<WorkflowName, Arc<Workflow>> {
+        let inner = self.inner();
+        let newest = inner.newest.iter();
+        newest.map(|(name, (_, workflow))| (name.clone(), workflow.clone())).collect()
     }
 
     /// The names of all workflows.
-    pub(crate) fn names(&self) -> Vec<&str> {
-        self.newest.keys().map(WorkflowName::as_str).collect()
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.inner().newest.keys().map(ToString::to_string).collect()
     }
 
     /// A version, whether it is the newest or not.
-    pub(crate) fn get(
+    fn get(
         &self,
         journal: &dyn Journal,
         pinned: &WorkflowRef,
     ) -> Result<Option<Arc<Workflow>>, ReadError> {
-        let mut loaded = self.loaded.lock().expect("loading does not panic");
-        if let Some(workflow) = loaded.get(pinned) {
+        if let Some(workflow) = self.inner().loaded.get(pinned) {
             return Ok(Some(workflow.clone()));
         }
         let Some(bytes) = journal.projection(&definition_key(pinned))? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
         let Ok(workflow) = Workflow::parse(&pinned.to_string(), &text) else { return Ok(None) };
         let workflow = Arc::new(workflow);
-        loaded.insert(pinned.clone(), workflow.clone());
+        self.inner().loaded.insert(pinned.clone(), workflow.clone());
         Ok(Some(workflow))
+    }
+
+    /// The text of `version` of the workflow `name`, or of its newest one.
+    pub(crate) fn text(
+        journal: &dyn Journal,
+        name: &WorkflowName,
+        version: Option<u32>,
+    ) -> Result<Option<(WorkflowRef, String)>, ReadError> {
+        let newest = || -> Result<Option<u32>, ReadError> {
+            let found = journal.projection(&ProjectionKey::new(NEWEST, name.as_str()))?;
+            let newest = found.and_then(|bytes| serde_json::from_slice::<Newest>(&bytes).ok());
+            Ok(newest.map(|newest| newest.version))
+        };
+        let version = match version {
+            Some(version) => Some(version),
+            None => newest()?,
+        };
+        let Some(version) = version else { return Ok(None) };
+        let pinned = WorkflowRef { name: name.clone(), version };
+        let found = journal.projection(&definition_key(&pinned))?;
+        Ok(found.map(|bytes| (pinned, String::from_utf8_lossy(&bytes).into_owned())))
+    }
+
+    /// The workflows over `journal`.
+    pub(crate) fn shelf<'a>(&'a self, journal: &'a dyn Journal) -> Shelf<'a> {
+        Shelf { workflows: self, journal }
+    }
+}
+
+impl Library for Shelf<'_> {
+    fn newest(&self, name: &WorkflowName) -> Option<(WorkflowRef, Arc<Workflow>)> {
+        self.workflows.newest(name)
+    }
+
+    fn get(&self, workflow: &WorkflowRef) -> Option<Arc<Workflow>> {
+        self.workflows.get(self.journal, workflow).ok().flatten()
     }
 }
 

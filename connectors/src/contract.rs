@@ -1,13 +1,17 @@
 //! What a connector is: a [`Manifest`] of declarations, a pure [`plan`](Connector::plan), and one attempt at a time.
+//!
+//! What it declares of each operation is the kernel's [`Operation`]: the same data that workflows are checked against.
+//! [`conformance`](crate::conformance) checks that a connector keeps what is promised here.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use soloist_kernel::catalog::{Argument, Operation, OperationKind};
 use soloist_kernel::{
-    fault::Fault,
+    fault::{Fault, FaultClass, Phase},
     id::{IdempotencyKey, OperationName},
+    labels::Labeled,
     payload::{Digest, Payload},
-    semantics::{ArgumentRole, Reversal, WriteSemantics},
     time::Timestamp,
 };
 
@@ -18,13 +22,13 @@ use crate::env::Env;
 pub struct Manifest {
     /// The kind of system, for people: `SMTP server mail.example.com:587`.
     pub system: String,
-    /// What can be asked of it.
+    /// What can be asked of it. Arguments that an operation does not name are refused by `plan` and `read`.
     pub operations: BTreeMap<OperationName, Operation>,
     /// How fast it may be called.
     pub rate: Rate,
     /// How many calls may be under way at once. At least one.
     pub concurrency_max: usize,
-    /// How long one call may take. What takes longer is a [`Deadline`](soloist_kernel::fault::FaultClass::Deadline) fault
+    /// How long one call may take. What takes longer is a [`Deadline`](FaultClass::Deadline) fault
     /// that may have been sent.
     pub call_timeout: Duration,
 }
@@ -38,17 +42,24 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// What a connector declares about one write operation.
-#[derive(Clone, Debug)]
-pub struct Operation {
-    /// What it does, in one line, for the operator.
-    pub summary: String,
-    /// What an ambiguous answer means.
-    pub semantics: WriteSemantics,
-    /// How it can be taken back.
-    pub reversal: Reversal,
-    /// Its arguments and their roles. Arguments it does not name are refused by `plan`.
-    pub arguments: BTreeMap<&'static str, ArgumentRole>,
+impl Manifest {
+    /// What is declared of `operation`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] of class [`Invalid`](FaultClass::Invalid) that names the operations there are.
+    pub fn operation(&self, operation: &OperationName) -> Result<&Operation, Fault> {
+        self.operations.get(operation).ok_or_else(|| {
+            let names: Vec<String> =
+                self.operations.keys().map(|name| format!("`{name}`")).collect();
+            let message = format!(
+                "{} has no operation `{operation}`; it has {}",
+                self.system,
+                names.join(", ")
+            );
+            Fault::new(FaultClass::Invalid, Phase::NotSent, message)
+        })
+    }
 }
 
 /// A write that is to be planned.
@@ -71,7 +82,7 @@ pub struct Plan {
     pub operation: OperationName,
     /// Its identity.
     pub key: IdempotencyKey,
-    /// The arguments with the role [`Routing`](ArgumentRole::Routing), as text that policy can compare.
+    /// The arguments with the role [`Routing`](soloist_kernel::semantics::ArgumentRole::Routing), as text that policy can compare.
     pub routing: BTreeMap<String, String>,
     /// What the operator is shown.
     pub preview: String,
@@ -110,6 +121,32 @@ pub enum Probe {
     },
 }
 
+/// A write that has landed.
+#[derive(Clone, Copy, Debug)]
+pub struct Done<'a> {
+    /// What was done.
+    pub operation: &'a OperationName,
+    /// With what: the arguments of its intent.
+    pub arguments: &'a Payload,
+    /// What `execute` or `probe` returned. Where the operator said that it landed, there is nothing in it.
+    pub receipt: &'a Payload,
+}
+
+/// What takes a write back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compensation {
+    /// Nothing does.
+    Irreversible,
+    /// This write does: the operation that [`Operation::reversal`] names. It is a write like any other, with a key of its
+    /// own.
+    With {
+        /// An operation of the same connector.
+        operation: OperationName,
+        /// Its arguments.
+        arguments: Payload,
+    },
+}
+
 /// Tells whether the kernel has already taken a change, by its identity.
 pub type Seen<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
@@ -134,8 +171,8 @@ pub struct Change {
 /// A change, or why it could not be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
-    /// It was read.
-    Record(Payload),
+    /// It was read. Its labels say where it comes from and who may read it.
+    Record(Labeled<Payload>),
     /// It is there and cannot be used. Nothing of it is lost: the source keeps it, and the operator is told why.
     Quarantined {
         /// Why, and what to do about it.
@@ -159,11 +196,29 @@ pub trait Connector: Send + Sync + 'static {
         Ok(Page::default())
     }
 
+    /// Answers a read operation. What it brings is labelled: where it comes from, how far it is trusted, who may read it.
+    /// A connector without reads keeps the default.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]: of class [`Invalid`](FaultClass::Invalid), naming the argument or the operation, if it is asked for what
+    /// cannot be.
+    async fn read(
+        &self,
+        env: &Env,
+        operation: &OperationName,
+        arguments: &Payload,
+    ) -> Result<Labeled<Payload>, Fault> {
+        let _ = (env, arguments);
+        let message = format!("{} has no read `{operation}`", self.manifest().system);
+        Err(Fault::new(FaultClass::Invalid, Phase::NotSent, message))
+    }
+
     /// Turns an intent into the exact bytes that will leave. Pure: it can be shown, approved, hashed and replayed.
     ///
     /// # Errors
     ///
-    /// A [`Fault`] of class [`Invalid`](soloist_kernel::fault::FaultClass::Invalid) that names the argument.
+    /// A [`Fault`] of class [`Invalid`](FaultClass::Invalid) that names the argument.
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault>;
 
     /// Makes one attempt, and returns the receipt. Never retries.
@@ -173,10 +228,21 @@ pub trait Connector: Send + Sync + 'static {
     /// A [`Fault`] whose phase is honest: `NotSent` only if no byte of the write can have been acted on.
     async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault>;
 
-    /// Finds out what became of an earlier attempt. Called only for `NaturalKey` and `Searchable` operations.
+    /// Finds out what became of an earlier attempt. Called for `NaturalKey`, `Conditional` and `Searchable` operations, and
+    /// for the last of these no earlier than `visibility_lag` after the attempt. `Keyed` ones are made again instead.
     ///
     /// # Errors
     ///
     /// A [`Fault`] if the system could not be asked.
     async fn probe(&self, env: &Env, plan: &Plan) -> Result<Probe, Fault>;
+
+    /// What takes back a write that has landed. Pure. A connector whose writes are all irreversible keeps the default.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] if the receipt does not hold what it takes, which names what is missing.
+    fn compensate(&self, done: &Done<'_>) -> Result<Compensation, Fault> {
+        let _ = done;
+        Ok(Compensation::Irreversible)
+    }
 }

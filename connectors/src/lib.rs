@@ -4,15 +4,22 @@
 //! something may happen and keeps no cursor; the kernel does all three, from what the connector declares in its
 //! [`Manifest`]. Everything a connector takes from the world, it takes through [`Env`].
 //!
-//! [`contract`] is what a connector is, [`mod@env`] is the seam, and each system has a module: [`mail`] reads a Maildir or a
-//! folder of `.eml` files and sends by SMTP or into a Maildir outbox. `soloist-actors` wraps each connector in an actor
-//! with a governor; `soloist-kernel` decides what its faults mean.
+//! [`contract`] is what a connector is, [`arguments`] checks what it is given, [`mod@env`] is the seam, and each system has a
+//! module: [`mail`] reads a Maildir or a folder of `.eml` files and sends by SMTP or into a Maildir outbox; [`sandbox`] is a
+//! small company in a directory, to run workflows against with nothing outside. [`conformance`] checks any of them, and
+//! yours. `soloist-actors` wraps each connector in an actor with a governor; `soloist-kernel` decides what its faults mean.
 
+pub mod arguments;
 pub mod contract;
 pub mod env;
 pub mod mail;
+pub mod sandbox;
 
+pub mod conformance;
+
+pub use arguments::Arguments;
 pub use contract::{
-    Change, Connector, Intent, Manifest, Observed, Operation, Page, Plan, Probe, Rate, Seen,
+    Argument, Change, Compensation, Connector, Done, Intent, Manifest, Observed, Operation,
+    OperationKind, Page, Plan, Probe, Rate, Seen,
 };
 pub use env::{Clock, Env};

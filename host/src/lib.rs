@@ -4,16 +4,17 @@
 //! that survives `kill -9` and can be checked from its first record to its last.
 //!
 //! ```
-//! use soloist::{Agent, Failure, RunEnd, Soloist, Turn, Workflow};
+//! use soloist::{Agent, Failure, ReadOnly, RunEnd, Soloist, Turn, Workflow};
 //!
 //! struct Greeter;
 //!
 //! impl Agent for Greeter {
 //!     const NAME: &'static str = "greeter";
+//!     type Kind = ReadOnly;
 //!     type Input = String;
 //!     type Output = String;
 //!
-//!     async fn run(&self, _turn: Turn, name: String) -> Result<String, Failure> {
+//!     async fn run(&self, _turn: Turn<ReadOnly>, name: String) -> Result<String, Failure> {
 //!         Ok(format!("Hello {name}"))
 //!     }
 //! }
@@ -37,15 +38,24 @@
 //! sees in [`operator`].
 
 pub use soloist_actors::{
-    Agent, Builder, DecideError, Failure, Halted, OpenError, PullError, Pulled, RunEnd, RunHandle,
-    Soloist, StartError, Stats, Turn, TurnError, views,
+    Agent, Branch, Builder, DecideError, EmitError, Failure, Halted, Kind, Migration, OpenError,
+    PullError, Pulled, Question, ReadOnly, RunEnd, RunHandle, SetError, Soloist, StartError, Stats,
+    Transactional, Turn, TurnError, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{
-    effect, fault, id, inbox, journal, payload, policy::Policy, semantics, time, workflow::Workflow,
+    catalog, effect, fault, id, inbox, journal, labels, payload,
+    policy::{self, Policy},
+    run, semantics, time,
+    workflow::{self, Workflow},
 };
 pub use soloist_memory as memory;
 pub use soloist_operator as operator;
+
+/// The examples of the guide to agents are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/agents.md")]
+struct Agents;
 
 /// The README's examples are tested with the others.
 #[cfg(doctest)]

@@ -34,6 +34,8 @@ static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 pub struct Expression {
     source: Arc<str>,
     compiled: Arc<minijinja::Expression<'static, 'static>>,
+    /// Found once: labels flow by them at every decision.
+    names: Arc<BTreeSet<String>>,
 }
 
 /// Text that is not an expression, or an expression that has no value.
@@ -83,13 +85,20 @@ impl Expression {
         let compiled = LANGUAGE.compile_expression_owned(source.to_owned()).map_err(|error| {
             ExpressionError::Syntax { source_text: source.into(), problem: problem(&error) }
         })?;
-        Ok(Self { source: source.into(), compiled: Arc::new(compiled) })
+        let names = compiled.undeclared_variables(false).into_iter().collect();
+        Ok(Self { source: source.into(), compiled: Arc::new(compiled), names: Arc::new(names) })
     }
 
     /// The names it reads from its scope.
     #[must_use]
-    pub fn names(&self) -> BTreeSet<String> {
-        self.compiled.undeclared_variables(false).into_iter().collect()
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+
+    /// The dotted paths it reads from its scope, as far as they are known before it runs: `triage.answer`.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.compiled.undeclared_variables(true).into_iter().collect()
     }
 
     /// Its value over `scope`.
@@ -111,23 +120,104 @@ impl Expression {
     ///
     /// As [`evaluate`](Self::evaluate).
     pub fn holds(&self, scope: &Scope) -> Result<bool, ExpressionError> {
-        Ok(self.eval(scope)?.is_true())
+        let value = self.eval(scope)?;
+        // An undefined value would pass for false, and a rule that names an argument wrongly for one that does not match.
+        if value.is_undefined() {
+            let problem = "undefined value".to_owned();
+            return Err(ExpressionError::Evaluation { source_text: self.source.clone(), problem });
+        }
+        Ok(value.is_true())
     }
 
     fn eval(&self, scope: &Scope) -> Result<minijinja::Value, ExpressionError> {
-        self.compiled.eval(scope.0.clone()).map_err(|error| {
-            let source_text = self.source.clone();
-            match error.kind() {
-                minijinja::ErrorKind::OutOfFuel => ExpressionError::OutOfFuel { source_text },
-                _ => ExpressionError::Evaluation { source_text, problem: problem(&error) },
-            }
-        })
+        self.compiled.eval(scope.0.clone()).map_err(|error| evaluation_failed(&self.source, &error))
     }
 
     /// The text it was compiled from.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+}
+
+/// A compiled text with expressions in it: `Hello {{ input.name }}`. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Template {
+    source: Arc<str>,
+    compiled: Arc<Environment<'static>>,
+}
+
+impl Template {
+    /// The only template of its environment. An environment each, because a template borrows from the one it is in.
+    const NAME: &'static str = "template";
+
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is too long or does not parse.
+    pub fn compile(source: &str) -> Result<Self, ExpressionError> {
+        if source.len() > SOURCE_BYTES_MAX {
+            return Err(ExpressionError::TooLong(source.len()));
+        }
+        let mut language = LANGUAGE.clone();
+        language.add_template_owned(Self::NAME, source.to_owned()).map_err(|error| {
+            ExpressionError::Syntax { source_text: source.into(), problem: problem(&error) }
+        })?;
+        Ok(Self { source: source.into(), compiled: Arc::new(language) })
+    }
+
+    fn template(&self) -> minijinja::Template<'_, '_> {
+        self.compiled.get_template(Self::NAME).expect("it was added when this was compiled")
+    }
+
+    /// The names it reads from its scope.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.template().undeclared_variables(false).into_iter().collect()
+    }
+
+    /// The dotted paths it reads from its scope, as far as they are known before it runs: `draft.title`.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.template().undeclared_variables(true).into_iter().collect()
+    }
+
+    /// Its text over `scope`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Expression::evaluate`].
+    pub fn render(&self, scope: &Scope) -> Result<String, ExpressionError> {
+        self.template()
+            .render(scope.0.clone())
+            .map_err(|error| evaluation_failed(&self.source, &error))
+    }
+
+    /// The text it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.source)
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+fn evaluation_failed(source: &Arc<str>, error: &minijinja::Error) -> ExpressionError {
+    let source_text = source.clone();
+    match error.kind() {
+        minijinja::ErrorKind::OutOfFuel => ExpressionError::OutOfFuel { source_text },
+        _ => ExpressionError::Evaluation { source_text, problem: problem(error) },
     }
 }
 
@@ -190,6 +280,9 @@ mod tests {
         let scope = Scope::new([]);
         let error = Expression::compile("mail.from").unwrap().evaluate(&scope).unwrap_err();
         assert!(error.to_string().starts_with("`mail.from` has no value: undefined"), "{error}");
+        let scope = Scope::new([("mail", json!({ "size": 3 }))]);
+        let error = Expression::compile("mail.from").unwrap().holds(&scope).unwrap_err();
+        assert_eq!(error.to_string(), "`mail.from` has no value: undefined value");
     }
 
     #[test]
@@ -206,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_expression_knows_the_names_it_reads() {
-        let names = Expression::compile("triage.answer and not sender.known").unwrap().names();
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["sender", "triage"]);
+        let expression = Expression::compile("triage.answer and not sender.known").unwrap();
+        assert_eq!(expression.names().iter().collect::<Vec<_>>(), ["sender", "triage"]);
     }
 }

@@ -125,6 +125,10 @@ names! {
     ConnectorName = "connector name", NAME_BYTES_MAX;
     /// Names an operation of a connector: `send`.
     OperationName = "operation name", NAME_BYTES_MAX;
+    /// The type of an event, as in CloudEvents: `invoice.paid`.
+    EventType = "event type", NAME_BYTES_MAX;
+    /// Identifies an event among all of the kernel. An event from outside keeps the id its source gave it.
+    EventId = "event id", ID_BYTES_MAX;
     /// Names an effect within a step.
     EffectName = "effect name", NAME_BYTES_MAX;
     /// Identifies something that waits for the operator. Derived from the effect and the round it waits in.

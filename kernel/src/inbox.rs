@@ -3,81 +3,94 @@
 //! An item's id is derived from what waits, so it is the same after every restart, and it changes when what waits changes:
 //! a decision can only meet what was shown.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+mod item;
 
 use crate::{
     effect::{Write, WriteState},
     id::{InboxId, RunId, StepName},
-    payload::{Digest, Payload},
-    run::{EffectRef, Run, Status},
-    time::Timestamp,
+    payload::Digest,
+    run::{Awaits, Cause, EffectRef, Lateness, Question, Run, Status, Step, StepStatus},
 };
+
+pub use item::{Item, Kind, Provenance, Stand};
 
 /// The projection table of waiting items, keyed by item id.
 pub const TABLE: &str = "inbox";
 
-/// Why something waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A write wants to happen.
-    Approval,
-    /// A write may have happened, and nothing can tell.
-    Ambiguous,
-    /// A run failed.
+/// Something of a run that waits for a decision.
+#[derive(Clone, Copy, Debug)]
+pub enum Waiting<'a> {
+    /// A write that wants to happen, or that may have happened.
+    Write(&'a StepName, &'a EffectRef, &'a Write),
+    /// A question of a turn, or a step that asks for approval.
+    Question(&'a StepName, &'a EffectRef, &'a Question),
+    /// A step that failed and whose definition has the operator decide.
+    Escalation(&'a StepName, &'a Step),
+    /// The run failed.
     Incident,
+    /// The run is over its deadline.
+    Late,
 }
 
-/// Something that waits for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    /// Its id.
-    pub id: InboxId,
-    /// Why it waits.
-    pub kind: Kind,
-    /// The run it belongs to.
-    pub run: RunId,
-    /// The workflow version of that run.
-    pub workflow: String,
-    /// The step.
-    pub step: StepName,
-    /// Since when.
-    pub since: Timestamp,
-    /// What it is about, in one sentence.
-    pub title: String,
-    /// For a write: exactly what would leave.
-    pub preview: Option<String>,
-    /// For a write: its arguments, which `modify` can change.
-    pub arguments: Option<serde_json::Value>,
-    /// For a write: where it would go.
-    pub routing: BTreeMap<String, String>,
-    /// The rule that asked, or what failed.
-    pub rule: Option<String>,
-    /// Why it waits, for a person.
-    pub reason: String,
-    /// For a write: the hash of the exact bytes; an approval is bound to it.
-    pub digest: Option<String>,
-    /// What can be said about it.
-    pub choices: Vec<String>,
-}
-
-/// The id under which `write` waits, if it does.
-#[must_use]
-fn id(run: &Run, step: &StepName, effect: &EffectRef, write: &Write) -> Option<InboxId> {
-    let kind = match write.state {
-        WriteState::Asking { .. } => "approval",
-        WriteState::Ambiguous { .. } => "ambiguous",
-        _ => return None,
+/// Everything of `run` that waits for a decision, with its id.
+pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
+    let mut found = vec![];
+    let derived = |what: String| {
+        let hash = Digest::of(what.as_bytes()).to_hex();
+        InboxId::new(&hash[..10]).expect("hex digits are a name")
     };
-    Some(run.effect_id(step, effect).inbox_id(kind, write.round))
+    let running = matches!(run.status, Status::Running);
+    if has_incident(run) {
+        found.push((incident_id(&run.id), Waiting::Incident));
+    }
+    if run.lateness == Lateness::Overdue && !run.status.is_over() {
+        found.push((derived(format!("late:{}", run.id)), Waiting::Late));
+    }
+    for (definition, step) in run.graph().filter(|_| running) {
+        if matches!(step.status, StepStatus::Escalated { .. }) {
+            let what = format!("escalation:{}/{}/{}", run.id, definition.name, step.attempt);
+            found.push((derived(what), Waiting::Escalation(&definition.name, step)));
+        }
+    }
+    for (step, effect, awaited) in run.awaited().filter(|_| running) {
+        if let (Awaits::Question(question), true) = (&awaited.what, awaited.is_open()) {
+            let id = run.effect_id(step, effect).inbox_id("question", question.round);
+            found.push((id, Waiting::Question(step, effect, question)));
+        }
+    }
+    // A write that may have happened waits on, whatever has become of its run.
+    for (step, effect, write) in run.writes() {
+        let kind = match write.state {
+            WriteState::Asking { .. } => "approval",
+            WriteState::Ambiguous { .. } => "ambiguous",
+            _ => continue,
+        };
+        let id = run.effect_id(step, effect).inbox_id(kind, write.round);
+        found.push((id, Waiting::Write(step, effect, write)));
+    }
+    found
 }
 
-/// The write of `run` that waits under `item`, with its place.
+/// A failed run is an incident. One beneath another is that one's to account for, unless something of it stays in the world.
+fn has_incident(run: &Run) -> bool {
+    match &run.status {
+        Status::Failed { dismissed: true, .. }
+        | Status::Running
+        | Status::Unwinding { .. }
+        | Status::Completed { .. } => false,
+        Status::Failed { unwound, cause, .. } => match (&run.parent, cause) {
+            (None, _) => true,
+            (Some(_), Cause::Aborted { .. } | Cause::Step { .. }) => {
+                *unwound && run.left().next().is_some()
+            }
+        },
+    }
+}
+
+/// What of `run` waits under `item`.
 #[must_use]
-pub fn find<'a>(run: &'a Run, item: &InboxId) -> Option<(&'a StepName, &'a EffectRef, &'a Write)> {
-    run.writes().find(|(step, effect, write)| id(run, step, effect, write).as_ref() == Some(item))
+pub fn find<'a>(run: &'a Run, item: &InboxId) -> Option<Waiting<'a>> {
+    waiting(run).into_iter().find(|(id, _)| id == item).map(|(_, waiting)| waiting)
 }
 
 /// The id of the incident of a failed run.
@@ -87,105 +100,18 @@ pub fn incident_id(run: &RunId) -> InboxId {
     InboxId::new(&hash[..10]).expect("hex digits are a name")
 }
 
-/// Everything of `run` that waits for the operator.
+/// Everything of `run` that waits, as it is shown.
 #[must_use]
 pub fn items(run: &Run) -> Vec<Item> {
-    match &run.status {
-        Status::Completed { .. } => vec![],
-        Status::Failed { step, error, dismissed } => {
-            let (kind, since) = (Kind::Incident, run.updated_at);
-            let title = format!("run {} failed at step `{step}`", run.id);
-            let mut item = blank(run, incident_id(&run.id), kind, step, since, title);
-            item.reason.clone_from(&error.message);
-            item.choices = words(&["abort"]);
-            // A write that may have happened waits on, whatever has become of its run.
-            let unclear = run
-                .writes()
-                .filter(|(_, _, write)| matches!(write.state, WriteState::Ambiguous { .. }));
-            let unclear =
-                unclear.filter_map(|(step, effect, write)| of_write(run, step, effect, write));
-            Some(item).filter(|_| !dismissed).into_iter().chain(unclear).collect()
-        }
-        Status::Running => run
-            .writes()
-            .filter_map(|(step, effect, write)| of_write(run, step, effect, write))
-            .collect(),
-    }
+    waiting(run).into_iter().map(|(id, waiting)| item::of(run, id, &waiting)).collect()
 }
 
-fn of_write(run: &Run, step: &StepName, effect: &EffectRef, write: &Write) -> Option<Item> {
-    let id = id(run, step, effect, write)?;
-    let proposal = &write.proposal;
-    let operation = format!("{}.{}", proposal.connector, proposal.operation);
-    let to = proposal.routing.values().cloned().collect::<Vec<_>>().join(", ");
-    let mut item = match &write.state {
-        WriteState::Asking { since } => {
-            let title = format!("{operation} to {to}");
-            let mut item = blank(run, id, Kind::Approval, step, *since, title);
-            item.reason.clone_from(&write.judgement.reason);
-            item.choices = words(&["approve", "modify", "abort"]);
-            item
-        }
-        WriteState::Ambiguous { fault, since } => {
-            let title = format!("{operation} to {to} may have happened");
-            let mut item = blank(run, id, Kind::Ambiguous, step, *since, title);
-            item.reason = format!("attempt {} ended unclear: {fault}", write.attempts);
-            item.choices = words(&["resolve --happened", "resolve --did-not-happen", "abort"]);
-            item
-        }
-        _ => return None,
-    };
-    item.preview = Some(proposal.preview.clone());
-    item.arguments = Some(proposal.arguments.value());
-    item.routing.clone_from(&proposal.routing);
-    item.rule = Some(write.judgement.rule.clone());
-    item.digest = Some(proposal.digest.to_hex());
-    Some(item)
-}
-
-fn blank(
-    run: &Run,
-    id: InboxId,
-    kind: Kind,
-    step: &StepName,
-    since: Timestamp,
-    title: String,
-) -> Item {
-    Item {
-        id,
-        kind,
-        run: run.id.clone(),
-        workflow: run.workflow.to_string(),
-        step: step.clone(),
-        since,
-        title,
-        preview: None,
-        arguments: None,
-        routing: BTreeMap::new(),
-        rule: None,
-        reason: String::new(),
-        digest: None,
-        choices: vec![],
-    }
-}
-
-fn words(choices: &[&str]) -> Vec<String> {
-    choices.iter().map(|&choice| choice.to_owned()).collect()
-}
-
-impl Item {
-    /// The item as it is stored in the projection.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        Payload::of(self).map(|payload| payload.as_str().as_bytes().to_vec()).unwrap_or_default()
-    }
-
-    /// Reads a stored item.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the bytes are not an item.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
-    }
+/// The words that decide `waiting`, for a person.
+#[must_use]
+pub fn words(waiting: &Waiting<'_>, run: &Run) -> String {
+    let words: Vec<String> = item::choices(run, waiting)
+        .into_iter()
+        .map(|choice| format!("`{}`", choice.word))
+        .collect();
+    words.join(", ")
 }

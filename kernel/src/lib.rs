@@ -10,7 +10,9 @@
 pub mod id;
 pub mod time;
 
+pub mod catalog;
 pub mod fault;
+pub mod labels;
 pub mod payload;
 pub mod semantics;
 
@@ -18,8 +20,10 @@ pub mod effect;
 pub mod expression;
 pub mod inbox;
 pub mod policy;
+pub mod redact;
 pub mod retry;
 pub mod run;
+pub mod schema;
 pub mod workflow;
 
 pub mod codec;

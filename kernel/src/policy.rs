@@ -1,8 +1,13 @@
 //! Policy: may this write happen?
 //!
 //! A policy is a list of rules in TOML. Each rule that matches a proposal gives its verdict, and the strictest verdict
-//! stands: deny before approve before allow. Where no rule matches, the operator is asked. A rule sees what the kernel
-//! knows, never what an agent claims: whether an address has been written to before comes from the journal.
+//! stands: deny before redact before shadow before approve before allow. Where no rule matches, the operator is asked. A
+//! rule sees what the kernel knows, never what an agent claims: whether an address has been written to before comes from
+//! the journal, and where a value comes from is in its labels.
+//!
+//! `read.rs` and `rule.rs` turn text into a policy, `builtin.rs` holds the rules that one can switch on, `scope.rs` is what
+//! a condition sees, `judge.rs` gives the verdict, `example.rs` runs the policy's own test cases, and `diff.rs` says what a
+//! newer version changes.
 //!
 //! ```toml
 //! [lists]
@@ -16,17 +21,36 @@
 //! reason = "we have written to this address before"
 //! ```
 
-use std::{collections::BTreeMap, fmt};
+mod builtin;
+mod diff;
+mod example;
+mod fields;
+mod judge;
+mod read;
+mod rule;
+mod scope;
 
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::{
-    effect::Proposal,
-    expression::{Expression, ExpressionError, Scope},
-    time::Timestamp,
-};
+pub use diff::PolicyChange;
+pub use example::ExampleResult;
+pub use judge::Redaction;
+
+use self::{builtin::Builtins, example::Example, rule::Rule};
+use crate::{payload::Digest, time::Timestamp};
+
+/// Longest policy, in bytes. A person has to keep it in view.
+pub const POLICY_BYTES_MAX: usize = 256 << 10;
+
+/// Most entries of one list. Each judgement looks through the lists its rules name.
+pub const LIST_ENTRIES_MAX: usize = 10_000;
+
+/// The name of the rule that gives the verdict where no other matches.
+pub const DEFAULT_RULE: &str = "default";
 
 /// What policy says of a proposal, strictest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,269 +58,177 @@ use crate::{
 pub enum Verdict {
     /// It does not happen.
     Deny,
+    /// It is planned again without the personal data that the rule names. Never the last word on a proposal: once
+    /// redacted, it is judged by the other rules.
+    Redact,
+    /// It does not happen, and is recorded as if it had.
+    Shadow,
     /// The operator is asked.
     Approve,
     /// It happens.
     Allow,
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verdict {
+    /// All of them, strictest first.
+    pub const ALL: [Self; 5] = [Self::Deny, Self::Redact, Self::Shadow, Self::Approve, Self::Allow];
+
+    /// The verdict as policies write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Deny => "deny",
+            Self::Redact => "redact",
+            Self::Shadow => "shadow",
             Self::Approve => "approve",
             Self::Allow => "allow",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
     }
 }
 
 /// A verdict with where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// What is to happen.
+    /// What is to happen. Never [`Verdict::Redact`].
     pub verdict: Verdict,
     /// The rule that said so.
     pub rule: String,
     /// Why, for the operator.
     pub reason: String,
+    /// What the operator can do about it.
+    pub remedy: Option<String>,
+    /// The version of the policy that was asked.
+    pub policy: u32,
+    /// How long the operator may take, if the verdict is `approve`. Absent: for ever.
+    pub deadline: Option<Duration>,
+    /// Whether it counts as approved at the deadline; else it counts as turned down.
+    pub approved_at_deadline: bool,
 }
 
-/// What the kernel knows about the places a proposal would go to, by routing argument.
+/// What is known of a place that has been written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// When a write last landed there.
+    pub at: Timestamp,
+    /// How many landed there on the UTC day of the judgement.
+    pub today: u32,
+}
+
+/// What the kernel knows about a proposal besides what it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// When a write last landed there, by argument; absent if never.
-    pub reached: BTreeMap<String, Timestamp>,
+    /// The places it would go to, by routing argument; absent if no write has ever landed there.
+    pub reached: BTreeMap<String, Reached>,
+    /// Whether it takes an earlier write back.
+    pub reverses: bool,
+    /// The workflow it is made in.
+    pub workflow: String,
+    /// The agent that proposes it, if it is one.
+    pub agent: Option<String>,
 }
 
-/// A checked list of rules.
+/// A checked policy.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    version: u32,
+    source: Arc<str>,
+    timezone: Tz,
     lists: BTreeMap<String, Vec<String>>,
+    /// What [`with_list`](Self::with_list) added; `lists` holds it too.
+    added: BTreeMap<String, Vec<String>>,
+    builtins: Builtins,
     rules: Vec<Rule>,
+    examples: Vec<Example>,
 }
-
-#[derive(Clone, Debug)]
-struct Rule {
-    name: String,
-    operation: Option<String>,
-    when: Option<Expression>,
-    verdict: Verdict,
-    reason: String,
-}
-
-/// A policy that cannot be used.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{file}{}: {message}", .rule.as_deref().map(|rule| format!(", rule `{rule}`")).unwrap_or_default())]
-pub struct PolicyProblem {
-    /// The file, as it was given.
-    pub file: String,
-    /// The rule, if the problem is in one.
-    pub rule: Option<String>,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyText {
-    #[serde(default)]
-    lists: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    rule: Vec<RuleText>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleText {
-    name: String,
-    operation: Option<String>,
-    when: Option<String>,
-    verdict: Verdict,
-    reason: String,
-}
-
-/// Names a rule's condition sees.
-const VISIBLE: [&str; 4] = ["arguments", "lists", "operation", "routing"];
 
 impl Policy {
     /// Reads and checks a policy. `file` names it in errors.
     ///
     /// # Errors
     ///
-    /// The first problem, with the rule it is in.
-    pub fn parse(file: &str, source: &str) -> Result<Self, PolicyProblem> {
-        let problem = |rule: Option<&str>, message: String| PolicyProblem {
-            file: file.into(),
-            rule: rule.map(Into::into),
-            message,
-        };
-        let text: PolicyText = toml::from_str(source)
-            .map_err(|error| problem(None, error.to_string().trim_end().into()))?;
-        let mut rules = vec![];
-        for rule in text.rule {
-            let at = Some(rule.name.as_str());
-            let when = rule.when.as_deref().map(Expression::compile).transpose();
-            let when = when.map_err(|error| problem(at, error.to_string()))?;
-            let unseen = when
-                .iter()
-                .flat_map(Expression::names)
-                .find(|name| !VISIBLE.contains(&name.as_str()));
-            if let Some(name) = unseen {
-                let message =
-                    format!("`{name}` is not visible here; a rule sees {}", VISIBLE.join(", "));
-                return Err(problem(at, message));
-            }
-            rules.push(Rule {
-                name: rule.name,
-                operation: rule.operation,
-                when,
-                verdict: rule.verdict,
-                reason: rule.reason,
-            });
-        }
-        Ok(Self { lists: text.lists, rules })
+    /// Every problem there is, not only the first.
+    pub fn parse(file: &str, source: &str) -> Result<Self, Vec<PolicyProblem>> {
+        read::read(file, source)
     }
 
     /// The same policy with `values` added to the list called `name`.
     #[must_use]
     pub fn with_list(mut self, name: &str, values: impl IntoIterator<Item = String>) -> Self {
-        self.lists.entry(name.into()).or_default().extend(values);
+        let values: Vec<String> = values.into_iter().collect();
+        self.lists.entry(name.into()).or_default().extend(values.iter().cloned());
+        self.added.entry(name.into()).or_default().extend(values);
         self
     }
 
-    /// Judges `proposal`.
-    ///
-    /// A rule whose condition has no value asks the operator, and says so: a broken rule must not open a door.
+    /// The same policy with what was added to the lists of `other`: what the configuration adds stays when the text changes.
     #[must_use]
-    pub fn judge(&self, proposal: &Proposal, evidence: &Evidence) -> Judgement {
-        let operation = format!("{}.{}", proposal.connector, proposal.operation);
-        let applicable =
-            |rule: &&Rule| rule.operation.as_ref().is_none_or(|named| *named == operation);
-        let mut scope = None;
-        let given = self.rules.iter().filter(applicable).filter_map(|rule| {
-            let Some(when) = &rule.when else { return Some(rule.says()) };
-            let scope = scope.get_or_insert_with(|| self.scope(&operation, proposal, evidence));
-            match when.holds(scope) {
-                Ok(true) => Some(rule.says()),
-                Ok(false) => None,
-                Err(error) => Some(rule.fails(&error)),
-            }
-        });
-        given.min_by_key(|judgement| judgement.verdict).unwrap_or_else(ask_by_default)
-    }
-
-    fn scope(&self, operation: &str, proposal: &Proposal, evidence: &Evidence) -> Scope {
-        let routing: serde_json::Map<String, Value> = proposal
-            .routing
-            .iter()
-            .map(|(argument, value)| {
-                let reached = evidence.reached.get(argument);
-                let known = json!({
-                    "value": value,
-                    "reached": reached.is_some(),
-                    "reached_at_ms": reached.map(|at| at.0),
-                });
-                (argument.clone(), known)
-            })
-            .collect();
-        Scope::new([
-            ("arguments", proposal.arguments.value()),
-            ("lists", json!(self.lists)),
-            ("operation", json!(operation)),
-            ("routing", Value::Object(routing)),
-        ])
-    }
-}
-
-impl Rule {
-    fn says(&self) -> Judgement {
-        Judgement { verdict: self.verdict, rule: self.name.clone(), reason: self.reason.clone() }
-    }
-
-    fn fails(&self, error: &ExpressionError) -> Judgement {
-        let reason = format!("the rule's condition failed: {error}");
-        let verdict = self.verdict.min(Verdict::Approve);
-        Judgement { verdict, rule: self.name.clone(), reason }
-    }
-}
-
-fn ask_by_default() -> Judgement {
-    Judgement {
-        verdict: Verdict::Approve,
-        rule: "default".into(),
-        reason: "no rule allows it, so the operator decides".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::effect::tests::proposal;
-
-    const RULES: &str = r#"
-        [lists]
-        contacts = ["ada@client.example"]
-        [[rule]]
-        name = "known"
-        operation = "mail.send"
-        when = "routing.to.reached or routing.to.value in lists.contacts"
-        verdict = "allow"
-        reason = "known"
-        [[rule]]
-        name = "never-to-spam"
-        when = "routing.to.value is endingwith('@spam.example')"
-        verdict = "deny"
-        reason = "spam"
-        [[rule]]
-        name = "broken"
-        operation = "crm.write"
-        when = "arguments.missing > 3"
-        verdict = "allow"
-        reason = ""
-    "#;
-
-    #[track_caller]
-    fn check(to: &str, reached: bool, expected: (Verdict, &str)) {
-        let policy = Policy::parse("policy.toml", RULES).unwrap();
-        let mut evidence = Evidence::default();
-        if reached {
-            evidence.reached.insert("to".into(), Timestamp(1));
+    pub fn with_lists_of(mut self, other: &Self) -> Self {
+        for (name, values) in &other.added {
+            self = self.with_list(name, values.iter().cloned());
         }
-        let judgement = policy.judge(&proposal(to), &evidence);
-        assert_eq!((judgement.verdict, judgement.rule.as_str()), expected);
+        self
     }
 
-    #[test]
-    fn the_strictest_rule_that_matches_stands() {
-        check("eve@new.example", false, (Verdict::Approve, "default"));
-        check("ada@client.example", false, (Verdict::Allow, "known"));
-        check("eve@new.example", true, (Verdict::Allow, "known"));
-        check("x@spam.example", true, (Verdict::Deny, "never-to-spam"));
+    /// The same policy as version `version`; judgements name it.
+    #[must_use]
+    pub fn with_version(self, version: u32) -> Self {
+        Self { version, ..self }
     }
 
-    #[test]
-    fn a_rule_whose_condition_fails_asks_the_operator() {
-        let mut broken = proposal("a@b.example");
-        broken.connector = "crm".parse().unwrap();
-        broken.operation = "write".parse().unwrap();
-        let judgement =
-            Policy::parse("policy.toml", RULES).unwrap().judge(&broken, &Evidence::default());
-        assert_eq!(judgement.verdict, Verdict::Approve);
-        assert!(judgement.reason.contains("`arguments.missing > 3`"), "{}", judgement.reason);
+    /// Its version; zero until it is given one.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
-    #[test]
-    fn a_wrong_policy_names_file_and_rule() {
-        let wrong =
-            "[[rule]]\nname = 'x'\nwhen = 'recipient.known'\nverdict = 'allow'\nreason = ''";
-        let problem = Policy::parse("policy.toml", wrong).unwrap_err();
-        assert_eq!(
-            problem.to_string(),
-            "policy.toml, rule `x`: `recipient` is not visible here; a rule sees arguments, lists, operation, routing"
-        );
-        let typo =
-            Policy::parse("policy.toml", "[[rule]]\nname = 'x'\nverdict = 'alow'\nreason = ''")
-                .unwrap_err();
-        assert!(typo.to_string().contains("unknown variant `alow`, expected one of"), "{typo}");
+    /// The text it was read from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
     }
+
+    /// The hash of its text and of what was added to its lists: policies with the same digest judge alike.
+    ///
+    /// # Panics
+    ///
+    /// Never: lists of texts are plain data, which is JSON.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let added: Vec<_> = self.added.iter().filter(|(_, values)| !values.is_empty()).collect();
+        if added.is_empty() {
+            return Digest::of(self.source.as_bytes());
+        }
+        let whole = serde_json::to_vec(&(&*self.source, added));
+        Digest::of(&whole.expect("lists of texts are plain data"))
+    }
+}
+
+/// Something wrong with a policy.
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize)]
+#[error("{file}{}{}: {message}{}", place("rule", .rule.as_deref()), place("field", .field.as_deref()), advice(.help.as_deref()))]
+pub struct PolicyProblem {
+    /// The file, as it was given.
+    pub file: String,
+    /// The rule, if the problem is in one; `#2` is the second, if it has no name.
+    pub rule: Option<String>,
+    /// The field.
+    pub field: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+fn place(what: &str, name: Option<&str>) -> String {
+    name.map(|name| format!(", {what} `{name}`")).unwrap_or_default()
+}
+
+fn advice(text: Option<&str>) -> String {
+    text.map(|text| format!("; {text}")).unwrap_or_default()
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::OperationName;
+
 /// How a write behaves when it is not known whether it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,14 +27,21 @@ pub enum WriteSemantics {
     },
     /// Nothing can be known afterwards. It is never repeated by itself: the operator decides.
     Opaque,
+    /// The write names the state it changes (an ETag, a timestamp): if that is no longer the state, reading it again tells
+    /// whether the write landed, or the other side refuses the repeat by itself.
+    Conditional,
 }
 
-/// How a landed write can be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a landed write can be taken back. Known before it is made, and shown with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reversal {
     /// It cannot. A mail that has left has left.
     Irreversible,
+    /// This operation makes it as if it had not been: a draft is deleted.
+    Undo(OperationName),
+    /// This operation balances it, and both stay on record: a payment is refunded.
+    Counter(OperationName),
 }
 
 /// Whether an argument says where a write goes or what it says.

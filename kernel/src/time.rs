@@ -22,6 +22,21 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The day since 1970, in UTC.
+    #[must_use]
+    pub fn day(self) -> u64 {
+        self.0 / 86_400_000
+    }
+}
+
+/// Reads a time in RFC 3339: `2026-11-21T09:00:00Z`, `2026-11-21T10:00:00.5+01:00`. Years from 1970 to 9999.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    u64::try_from(time.timestamp_millis()).ok().map(Timestamp)
+}
+
 /// `2026-11-21T00:05:06.789Z`, by the days-to-civil algorithm of Howard Hinnant's "chrono-compatible low-level date
 /// algorithms".
 impl fmt::Display for Timestamp {
@@ -56,5 +71,16 @@ mod tests {
         check(0, "1970-01-01T00:00:00.000Z");
         check(951_782_400_000, "2000-02-29T00:00:00.000Z");
         check(1_795_219_506_789, "2026-11-21T00:05:06.789Z");
+    }
+
+    #[test]
+    fn a_time_that_was_written_is_read_back() {
+        for millis in [0, 951_782_400_000, 1_795_219_506_789] {
+            assert_eq!(parse_rfc3339(&Timestamp(millis).to_string()), Some(Timestamp(millis)));
+        }
+        assert_eq!(parse_rfc3339("1970-01-01T01:00:01+01:00"), Some(Timestamp(1_000)));
+        for wrong in ["", "tomorrow", "2026-11-21", "1969-12-31T23:59:59Z"] {
+            assert_eq!(parse_rfc3339(wrong), None, "{wrong}");
+        }
     }
 }

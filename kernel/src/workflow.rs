@@ -2,7 +2,7 @@
 //!
 //! A definition is TOML text. [`Workflow::parse`] reads it, checks it whole and reports every problem with file, step and
 //! field, so that what is loaded can be run: names are known, `needs` has no cycle, expressions compile and read only what
-//! their step can see. `definition.rs` is the text's shape, `check.rs` the checks.
+//! their step can see. `definition.rs` reads the text, `check.rs` checks it.
 //!
 //! ```toml
 //! name = "answer-mail"
@@ -19,19 +19,33 @@
 //! input = { to = "input.from.address", subject = "'Re: ' ~ input.subject", text = "triage.text" }
 //! ```
 
+pub mod build;
 mod check;
 mod definition;
-mod duration;
+mod diff;
+pub(crate) mod duration;
+mod fit;
+mod graph;
+mod intent;
+mod library;
+mod mermaid;
+mod problem;
+mod schedule;
+mod text;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use thiserror::Error;
+pub use diff::Change;
+pub use graph::{Await, Body, Compensate, OnFailure, Priority, Step, Trigger, Work};
+pub use intent::{Intent, find_intent};
+pub use library::Library;
+pub use problem::{Problem, nearest};
+pub use schedule::{Missed, Schedule};
 
 use crate::{
-    expression::Expression,
-    id::{AgentName, ConnectorName, OperationName, StepName, WorkflowName},
+    catalog::Catalog,
+    id::{StepName, WorkflowName},
     payload::Digest,
-    retry::RetryPolicy,
 };
 
 /// Most steps of one workflow. A run's state is folded and its graph walked at every event.
@@ -40,6 +54,13 @@ pub const STEPS_MAX: usize = 200;
 /// Longest definition, in bytes.
 pub const DEFINITION_BYTES_MAX: usize = 256 << 10;
 
+/// Most runs that a schedule with [`Missed::All`] starts for times that passed unnoticed.
+pub const MISSED_MAX: usize = 100;
+
+/// Most items of a `map`, and rounds of a `loop`. Each is an effect of one step; more belong in a workflow that handles a
+/// page and emits an event for the next.
+pub const ROUNDS_MAX: u32 = 1_000;
+
 /// A checked process graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workflow {
@@ -47,67 +68,16 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// What it is for, in a line.
     pub description: String,
+    /// The goal it serves, if it is named.
+    pub intent: Option<Intent>,
+    /// The events that start it.
+    pub triggers: Vec<Trigger>,
+    /// The times at which it starts.
+    pub schedules: Vec<Schedule>,
     /// Its steps, in the order of the definition.
     pub steps: Vec<Step>,
     file: Arc<str>,
     source: Arc<str>,
-}
-
-/// A node of the graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// Its name, by which expressions read its output.
-    pub name: StepName,
-    /// What it does.
-    pub work: Work,
-    /// The steps that must have completed before it, by index.
-    pub needs: Vec<usize>,
-    /// Whether it runs, once its needs have completed. Absent: it does.
-    pub when: Option<Expression>,
-    /// Its input, field by field. Empty: the run's input as it is.
-    pub input: BTreeMap<String, Expression>,
-    /// What happens after a failed attempt.
-    pub retry: RetryPolicy,
-    /// How long one attempt may take, waiting for the operator not counted.
-    pub timeout: Option<Duration>,
-}
-
-/// What a step does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// An agent takes a turn.
-    Agent(AgentName),
-    /// A write is proposed to a connector.
-    Call {
-        /// The connector, by the name it is mounted under.
-        connector: ConnectorName,
-        /// What is asked of it.
-        operation: OperationName,
-    },
-}
-
-/// Something wrong with a definition.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{file}{}{}: {message}{}", place("step", .step.as_deref()), place("field", .field.as_deref()), advice(.help.as_deref()))]
-pub struct Problem {
-    /// The file, as it was given.
-    pub file: String,
-    /// The step, if the problem is in one.
-    pub step: Option<String>,
-    /// The field.
-    pub field: Option<String>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-fn place(what: &str, name: Option<&str>) -> String {
-    name.map(|name| format!(", {what} `{name}`")).unwrap_or_default()
-}
-
-fn advice(text: Option<&str>) -> String {
-    text.map(|text| format!("; {text}")).unwrap_or_default()
 }
 
 impl Workflow {
@@ -117,8 +87,41 @@ impl Workflow {
     ///
     /// Every problem there is, not only the first.
     pub fn parse(file: &str, source: &str) -> Result<Self, Vec<Problem>> {
-        let definition = definition::read(file, source)?;
-        check::check(file, source, definition)
+        check::check(file, source, definition::read(file, source)?)
+    }
+
+    /// Begins a workflow in Rust; [`build`] shows how it goes on.
+    pub fn build(name: &str) -> build::WorkflowDraft {
+        build::WorkflowDraft::new(name)
+    }
+
+    /// Its canonical text, which reads back as the same workflow: without comments, and with defaults left out.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        text::write(self)
+    }
+
+    /// What is other in `newer`: added, removed and changed steps, field by field, and what starts them.
+    #[must_use]
+    pub fn diff(&self, newer: &Self) -> Vec<Change> {
+        diff::between(self, newer)
+    }
+
+    /// Its picture as a Mermaid flowchart, to be pasted where Markdown is rendered.
+    #[must_use]
+    pub fn mermaid(&self) -> String {
+        mermaid::draw(self)
+    }
+
+    /// Checks it against what there is: the names of agents, operations and workflows, the fields and types of what its
+    /// expressions read and give, and that no workflow leads back to itself. Every problem there is.
+    #[must_use]
+    pub fn check(
+        &self,
+        catalog: &Catalog,
+        workflows: &BTreeMap<WorkflowName, Arc<Self>>,
+    ) -> Vec<Problem> {
+        fit::check(self, catalog, workflows)
     }
 
     /// The file it was read from, as it was given.
@@ -139,6 +142,42 @@ impl Workflow {
         Digest::of(self.source.as_bytes())
     }
 
+    /// What a round of the step called `step` runs, if it is a `map` or `loop` of an agent or a call: a workflow of that one
+    /// step, with the round's input as its input.
+    #[must_use]
+    pub fn body(&self, step: &StepName) -> Option<Arc<Self>> {
+        let step = &self.steps[self.index(step)?];
+        let (Work::Map { body, .. } | Work::Loop { body, .. }) = &step.work else { return None };
+        let work = match body.clone() {
+            Body::Agent(agent) => Work::Agent(agent),
+            Body::Call { connector, operation } => Work::Call { connector, operation },
+            Body::Workflow(_) => return None,
+        };
+        let on_failure = match &step.on_failure {
+            // What has failed in a round is the step's to answer for, and with it the run's.
+            OnFailure::Fail | OnFailure::Compensate => OnFailure::Fail,
+            own => own.clone(),
+        };
+        let body = Step {
+            work,
+            needs: vec![],
+            when: None,
+            input: BTreeMap::new(),
+            on_failure,
+            ..step.clone()
+        };
+        Some(Arc::new(Self {
+            name: self.name.clone(),
+            description: String::new(),
+            intent: None,
+            triggers: vec![],
+            schedules: vec![],
+            steps: vec![body],
+            file: self.file.clone(),
+            source: self.source.clone(),
+        }))
+    }
+
     /// The index of the step called `name`.
     #[must_use]
     pub fn index(&self, name: &StepName) -> Option<usize> {
@@ -146,123 +185,5 @@ impl Workflow {
     }
 }
 
-/// The candidate nearest to `given`, for "did you mean": at most a third of it may differ, by Levenshtein distance.
-#[must_use]
-pub fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (distance(given, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(given.len()).div_ceil(3))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(source: &str, expected: &[&str]) {
-        let problems = Workflow::parse("mail.toml", source).expect_err("the definition is wrong");
-        let problems: Vec<_> = problems.iter().map(Problem::to_string).collect();
-        assert_eq!(problems, expected);
-    }
-
-    const GOOD: &str = r#"
-        name = "answer"
-        [[step]]
-        name = "triage"
-        agent = "triage"
-        timeout = "30s"
-        [[step]]
-        name = "send"
-        call = "mail.send"
-        needs = ["triage"]
-        when = "triage.answer"
-        input = { to = "input.from" }
-        retry = { attempts = 5, base = "1s", cap = "1m" }
-    "#;
-
-    #[test]
-    fn a_good_definition_is_read() {
-        let workflow = Workflow::parse("mail.toml", GOOD).unwrap();
-        assert_eq!(workflow.steps[1].needs, [0]);
-        assert_eq!(workflow.steps[0].timeout, Some(Duration::from_secs(30)));
-        assert_eq!(workflow.steps[1].retry.attempts_max.get(), 5);
-        assert_eq!(workflow.steps[1].retry.cap, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_cycle_names_its_steps() {
-        check(
-            "name = 'x'\n[[step]]\nname = 'a'\nagent = 'a'\nneeds = ['b']\n[[step]]\nname = 'b'\nagent = 'b'\nneeds = ['a']",
-            &[
-                "mail.toml, step `a`, field `needs`: the steps need each other in a circle: a → b → a; remove one of these `needs`",
-            ],
-        );
-    }
-
-    #[test]
-    fn an_unknown_name_suggests_the_nearest() {
-        check(
-            "name = 'x'\n[[step]]\nname = 'triage'\nagent = 'a'\n[[step]]\nname = 'b'\nagent = 'b'\nneeds = ['triag']",
-            &[
-                "mail.toml, step `b`, field `needs`: there is no step `triag`; did you mean `triage`?",
-            ],
-        );
-    }
-
-    #[test]
-    fn an_expression_may_read_only_the_input_and_what_it_needs() {
-        check(
-            "name = 'x'\n[[step]]\nname = 'a'\nagent = 'a'\n[[step]]\nname = 'b'\nagent = 'b'\nwhen = 'a.answer'",
-            &["mail.toml, step `b`, field `when`: `a` is not visible here; add it to `needs`"],
-        );
-        check(
-            "name = 'x'\n[[step]]\nname = 'a'\nagent = 'a'\ninput = { x = 'inptu.y' }",
-            &[
-                "mail.toml, step `a`, field `input.x`: `inptu` is not visible here; did you mean `input`?",
-            ],
-        );
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_place() {
-        let problems =
-            Workflow::parse("mail.toml", "name = 'x'\n[[step]]\nname = 'a'\nagnet = 'a'")
-                .unwrap_err();
-        let text = problems[0].to_string();
-        assert!(
-            text.contains("mail.toml") && text.contains("line 4") && text.contains("agnet"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn every_problem_is_reported_at_once() {
-        check(
-            "name = 'x'\n[[step]]\nname = 'a'\nneeds = ['a']\n[[step]]\nname = 'a'\nagent = 'a'\ncall = 'mail.send'\ntimeout = '5 parsecs'",
-            &[
-                "mail.toml, step `a`: it says neither `agent` nor `call`; a step does one of them",
-                "mail.toml, step `a`, field `call`: it says both `agent` and `call`; a step does one of them",
-                "mail.toml, step `a`, field `timeout`: \"5 parsecs\" is not a duration; write a number and a unit: 250ms, 30s, 5m, 2h, 1d",
-                "mail.toml, step `a`, field `name`: another step has this name; step names are unique",
-                "mail.toml, step `a`, field `needs`: the steps need each other in a circle: a → a; remove one of these `needs`",
-            ],
-        );
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use soloist_kernel::{
     codec,
     id::{Actor, StreamId},
     journal::{Append, Entry, ProjectionKey, StreamSeq},
+    labels::Labels,
     payload::Payload,
     time::Timestamp,
 };
@@ -20,7 +21,7 @@ use crate::{
 pub const TEXT_BYTES_MAX: usize = 200;
 
 /// Version of the stored events of the `memory` stream.
-const EVENTS_VERSION: u16 = 1;
+const EVENTS_VERSION: u16 = 2;
 
 /// A fact that someone wants known.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Assertion {
     pub name: String,
     /// The value.
     pub value: Payload,
+    /// Its labels.
+    pub labels: Labels,
     /// The version it was decided on, to notice that someone else was faster; absent: whatever there is.
     pub expected_version: Option<u32>,
     /// Where it comes from.
@@ -79,6 +82,7 @@ enum StoredEvent<'a> {
         subject: &'a str,
         name: &'a str,
         value: &'a str,
+        labels: &'a Labels,
         version: u32,
         provenance: &'a Provenance,
     },
@@ -107,8 +111,8 @@ pub fn decide(
         let Assertion { subject, name, .. } = assertion;
         return Err(AssertionError::Conflict { subject, name, expected, actual });
     }
-    let Assertion { subject, name, value, provenance, .. } = assertion;
-    let fact = Fact { subject, name, value, version: actual + 1, at, provenance };
+    let Assertion { subject, name, value, labels, provenance, .. } = assertion;
+    let fact = Fact { subject, name, value, labels, version: actual + 1, at, provenance };
     let append = append(&fact, stream_seq);
     Ok(Decided::New(fact, Box::new(append)))
 }
@@ -124,6 +128,7 @@ fn append(fact: &Fact, stream_seq: StreamSeq) -> Append {
         subject: &fact.subject,
         name: &fact.name,
         value: fact.value.as_str(),
+        labels: &fact.labels,
         version: fact.version,
         provenance: &fact.provenance,
     };
@@ -166,6 +171,7 @@ mod tests {
             subject: "contact-1".into(),
             name: "last_said".into(),
             value: Payload::from_json("\"hello\"").unwrap(),
+            labels: Labels::owner(),
             expected_version,
             provenance: Provenance::Operator { by: "me".into() },
         }
@@ -206,5 +212,15 @@ mod tests {
         let mut wrong = assertion(None);
         wrong.subject = "a/b".into();
         assert!(decide(wrong, None, None, StreamSeq(1), Timestamp(1)).is_err());
+    }
+
+    #[test]
+    fn labels_are_kept_with_the_fact_and_a_fact_without_them_is_a_strangers() {
+        let first = fact(decide(assertion(None), None, None, StreamSeq(1), Timestamp(1)));
+        assert_eq!(Fact::from_bytes(&first.to_bytes()).unwrap().labels, Labels::owner());
+        let mut old: serde_json::Value = serde_json::from_slice(&first.to_bytes()).unwrap();
+        old.as_object_mut().unwrap().remove("labels");
+        let old = Fact::from_bytes(&serde_json::to_vec(&old).unwrap()).unwrap();
+        assert_eq!(old.labels, Labels::default());
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use soloist_kernel::{
     id::{AgentName, EffectId},
+    labels::Labels,
     payload::Payload,
     time::Timestamp,
 };
@@ -16,6 +17,8 @@ pub struct Fact {
     pub name: String,
     /// The value.
     pub value: Payload,
+    /// Where the value comes from, how far it is trusted, and who may read it.
+    pub labels: Labels,
     /// Counted from one.
     pub version: u32,
     /// When it was learned.
@@ -48,6 +51,9 @@ pub(crate) struct FactView {
     subject: String,
     name: String,
     value: serde_json::Value,
+    /// A fact from before labels were kept has the strictest.
+    #[serde(default)]
+    labels: Labels,
     version: u32,
     at: Timestamp,
     provenance: Provenance,
@@ -59,6 +65,7 @@ impl From<&Fact> for FactView {
             subject: fact.subject.clone(),
             name: fact.name.clone(),
             value: fact.value.value(),
+            labels: fact.labels.clone(),
             version: fact.version,
             at: fact.at,
             provenance: fact.provenance.clone(),
@@ -82,6 +89,7 @@ impl Fact {
             subject: view.subject,
             name: view.name,
             value: Payload::of(&view.value).ok()?,
+            labels: view.labels,
             version: view.version,
             at: view.at,
             provenance: view.provenance,

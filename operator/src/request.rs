@@ -1,4 +1,7 @@
 //! What can be asked.
+//!
+//! Nothing is decided by a question: what [`acts`](Request::acts) is a variant of its own and never the side effect of one
+//! that reads. Whatever carries requests later, a page that is only looked at cannot decide.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,12 +42,36 @@ pub enum Request {
     },
     /// Check the journal's hash chain from its first record to its last.
     Verify,
+    /// List the workflows, each in its newest version.
+    Workflows,
+    /// Show a workflow as it was added.
+    Workflow {
+        /// `NAME`, which is its newest version, or `NAME@VERSION`.
+        workflow: String,
+    },
+    /// Show the policy as it was set.
+    Policy {
+        /// Which version; the one in force if absent.
+        #[serde(default)]
+        version: Option<u32>,
+    },
+    /// Show what moving a run to another version of its workflow would change.
+    Migration {
+        /// The run.
+        run: String,
+        /// The version; the newest if absent.
+        #[serde(default)]
+        to: Option<u32>,
+    },
     /// Decide about a waiting item.
     Decide {
         /// Its id.
         item: String,
         /// What.
         decision: Decision,
+        /// Who, if not the operator.
+        #[serde(default)]
+        by: Option<String>,
     },
     /// Change what a waiting item proposes, and let the changed write happen.
     Modify {
@@ -52,15 +79,86 @@ pub enum Request {
         item: String,
         /// The arguments that replace those of the same name.
         arguments: serde_json::Map<String, Value>,
+        /// Who, if not the operator.
+        #[serde(default)]
+        by: Option<String>,
+    },
+    /// Start a run.
+    Start {
+        /// Of which workflow.
+        workflow: String,
+        /// Under which id; one that is made of the workflow and the input if absent, so that the same twice is one run.
+        #[serde(default)]
+        run: Option<String>,
+        /// With what.
+        input: Value,
+    },
+    /// Start a run for a goal.
+    Pursue {
+        /// The goal in words.
+        goal: String,
+        /// As in [`Request::Start`].
+        #[serde(default)]
+        run: Option<String>,
+        /// With what.
+        input: Value,
+    },
+    /// End a run, and take back what it did.
+    AbortRun {
+        /// Which.
+        run: String,
+        /// Why.
+        reason: String,
+    },
+    /// Move a run to another version of its workflow.
+    Migrate {
+        /// Which.
+        run: String,
+        /// The version; the newest if absent.
+        #[serde(default)]
+        to: Option<u32>,
+    },
+    /// Take an event.
+    Emit {
+        /// Its type.
+        event: String,
+        /// Its id: the same one from the same source is the same event.
+        id: String,
+        /// Where it comes from.
+        source: String,
+        /// What it says.
+        data: Value,
+    },
+    /// Add a workflow, or a new version of one.
+    AddWorkflow {
+        /// The file, as problems name it.
+        file: String,
+        /// Its text.
+        text: String,
+    },
+    /// Judge by another policy from now on.
+    SetPolicy {
+        /// The file, as problems name it.
+        file: String,
+        /// Its text.
+        text: String,
     },
 }
 
 impl Request {
-    /// Whether it changes something, and therefore needs a running kernel.
+    /// Whether it changes something.
     #[must_use]
     pub fn acts(&self) -> bool {
         match self {
-            Self::Decide { .. } | Self::Modify { .. } => true,
+            Self::Decide { .. }
+            | Self::Modify { .. }
+            | Self::Start { .. }
+            | Self::Pursue { .. }
+            | Self::AbortRun { .. }
+            | Self::Migrate { .. }
+            | Self::Emit { .. }
+            | Self::AddWorkflow { .. }
+            | Self::SetPolicy { .. } => true,
             Self::Inbox
             | Self::InboxItem { .. }
             | Self::Runs
@@ -68,8 +166,18 @@ impl Request {
             | Self::Quarantined
             | Self::Facts { .. }
             | Self::Contacts { .. }
-            | Self::Verify => false,
+            | Self::Verify
+            | Self::Workflows
+            | Self::Workflow { .. }
+            | Self::Policy { .. }
+            | Self::Migration { .. } => false,
         }
+    }
+
+    /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
+    #[must_use]
+    pub fn needs_kernel(&self) -> bool {
+        self.acts() || matches!(self, Self::Migration { .. })
     }
 }
 

@@ -154,18 +154,18 @@ fn a_workflow_with_an_unknown_agent_or_operation_names_both() {
         "name = 'x'\n[[step]]\nname = 'a'\nagent = 'triag'\n[[step]]\nname = 'b'\ncall = 'mail.sned'\n[[step]]\nname = 'c'\ncall = 'crm.write'\n",
         expect![[r#"
             soloist: flow.toml, step `a`, field `agent`: there is no agent `triag`; did you mean `triage`?
-            flow.toml, step `b`, field `call`: there is no operation `mail.sned`; did you mean `mail.send`?
-            flow.toml, step `c`, field `call`: there is no operation `crm.write`; there is `mail.send`"#]],
+            flow.toml, step `b`, field `call`: connector `mail` has no operation `sned`; did you mean `mail.send`?
+            flow.toml, step `c`, field `call`: there is no connector `crm`"#]],
     );
 }
 
 #[test]
-fn a_typo_in_a_workflow_is_named_with_its_line() {
+fn a_typo_in_a_workflow_is_named_with_its_step() {
     check_workflow(
         "name = 'x'\n[[step]]\nname = 'a'\nagnet = 'triage'\n",
-        expect![
-            "soloist: flow.toml: line 4: unknown field `agnet`, expected one of `name`, `agent`, `call`, `needs`, `when`, `input`, `retry`, `timeout`; see `docs/workflows.md` for what a definition holds"
-        ],
+        expect![[r#"
+            soloist: flow.toml, step `a`: it does not say what it does; write one of `agent`, `call`, `workflow`, `approve`, `map`, `loop`, `wait` and `emit`
+            flow.toml, step `a`, field `agnet`: there is no such field; did you mean `agent`?"#]],
     );
 }
 
@@ -203,7 +203,7 @@ fn a_policy_with_an_unknown_name_is_named_with_its_rule() {
         &["demo", "--headless"],
         2,
         expect![
-            "soloist: rules.toml, rule `mine`: `sender` is not visible here; a rule sees arguments, lists, operation, routing"
+            "soloist: rules.toml, rule `mine`, field `when`: `sender` is not visible here; a rule sees agent, arguments, labels, labels_of, lists, now, operation, reversal, reverses, routing, semantics, workflow"
         ],
     );
 }

@@ -15,7 +15,8 @@ use std::{
 };
 
 use soloist::{
-    Agent, Builder, Failure, Policy, RunEnd, Soloist, StartError, Turn, Workflow,
+    Agent, Builder, Failure, Policy, ReadOnly, RunEnd, Soloist, StartError, Transactional, Turn,
+    Workflow,
     effect::Outcome,
     inbox::Kind,
     journal::StreamSeq,
@@ -29,10 +30,11 @@ struct Echo;
 
 impl Agent for Echo {
     const NAME: &'static str = "echo";
+    type Kind = ReadOnly;
     type Input = String;
     type Output = String;
 
-    async fn run(&self, _turn: Turn, input: String) -> Result<String, Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, input: String) -> Result<String, Failure> {
         Ok(input.repeat(2))
     }
 }
@@ -42,10 +44,11 @@ struct Panics(Arc<AtomicU32>);
 
 impl Agent for Panics {
     const NAME: &'static str = "panics";
+    type Kind = ReadOnly;
     type Input = String;
     type Output = ();
 
-    async fn run(&self, _turn: Turn, _input: String) -> Result<(), Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, _input: String) -> Result<(), Failure> {
         self.0.fetch_add(1, Ordering::SeqCst);
         panic!("as it is meant to")
     }
@@ -56,10 +59,11 @@ struct Sleeps;
 
 impl Agent for Sleeps {
     const NAME: &'static str = "sleeps";
+    type Kind = ReadOnly;
     type Input = String;
     type Output = ();
 
-    async fn run(&self, _turn: Turn, _input: String) -> Result<(), Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, _input: String) -> Result<(), Failure> {
         std::future::pending().await
     }
 }
@@ -69,6 +73,8 @@ struct Printer;
 
 impl Agent for Printer {
     const NAME: &'static str = "printer";
+    type Kind = Transactional;
+    const TOOLS: &'static [&'static str] = &["press.print"];
     type Input = String;
     type Output = String;
 
@@ -206,10 +212,11 @@ struct Spoiler(Press);
 
 impl Agent for Spoiler {
     const NAME: &'static str = "spoiler";
+    type Kind = ReadOnly;
     type Input = String;
     type Output = ();
 
-    async fn run(&self, _turn: Turn, _input: String) -> Result<(), Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, _input: String) -> Result<(), Failure> {
         while self.0.printed().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -255,14 +262,14 @@ async fn two_kernels_in_one_process_do_not_meet() {
     let run = one.start("only", "same-id", &"poster").await.unwrap();
     let other_run = other.start("only", "same-id", &"flyer").await.unwrap();
     assert!(run.is_new() && other_run.is_new());
-    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting);
-    assert_eq!(other_run.rest().await.unwrap(), RunEnd::Waiting);
+    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
+    assert_eq!(other_run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
     // The same effect has the same item in both, and is decided in one.
     let item = one.inbox().unwrap().remove(0).id;
     assert_eq!(other.inbox().unwrap().remove(0).id, item);
     one.approve(item.as_str()).await.unwrap();
     assert_eq!(run.rest().await.unwrap(), RunEnd::Completed(Payload::of(&"landed").unwrap()));
-    assert_eq!(other_run.rest().await.unwrap(), RunEnd::Waiting);
+    assert_eq!(other_run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
     one.shutdown().await.unwrap();
     other.abort(item.as_str(), "no").await.unwrap();
     assert_eq!(

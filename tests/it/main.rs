@@ -2,10 +2,14 @@
 
 mod support;
 
+mod approvals;
 mod cli;
+mod definitions;
 mod demo;
 mod kill;
 mod kill_outbox;
 mod library;
+mod runs;
+mod scenarios;
 mod serve;
 mod tidy;

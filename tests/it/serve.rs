@@ -1,53 +1,6 @@
 //! `soloist serve`: it answers what arrives, takes decisions over its socket, keeps others out, and stops when told to.
 
-use std::process::{Child, Command};
-
-use crate::support::{
-    Company,
-    company::{Ran, finish, spawn, text},
-    mails::letter,
-    wait_until,
-};
-
-const SETTINGS: &str =
-    "[mail]\nsource = 'mail'\npoll_seconds = 1\ncontacts = ['ada@client.example']\n";
-
-/// A company whose `serve` runs, and ends with this value.
-struct Serving {
-    company: Company,
-    child: Option<Child>,
-}
-
-impl Serving {
-    fn start() -> Self {
-        let company = Company::new();
-        company.write("soloist.toml", SETTINGS);
-        let child = spawn(&mut company.on_data(&["serve"]));
-        wait_until("serve opens its socket", || company.data().join("control.sock").exists());
-        Self { company, child: Some(child) }
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
-    }
-
-    /// Tells it to stop, as a service manager would.
-    fn terminate(&mut self) -> Ran {
-        let kill =
-            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid().to_string()]).status();
-        assert!(kill.expect("there is a shell").success());
-        finish(self.child.take().expect("it runs"))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
+use crate::support::{Company, company::text, mails::letter, serving::Serving, wait_until};
 
 #[test]
 fn a_mail_that_arrives_is_answered_and_a_signal_stops_it_cleanly() {

@@ -6,6 +6,7 @@ pub(crate) mod campaign;
 pub(crate) mod company;
 pub(crate) mod ledger;
 pub(crate) mod mails;
+pub(crate) mod serving;
 pub(crate) mod smtp;
 pub(crate) mod xorshift;
 

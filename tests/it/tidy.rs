@@ -175,7 +175,12 @@ fn the_workflows_and_policies_of_the_company_are_well() {
     assert!(!definitions.is_empty(), "there is a company");
     for (name, text) in definitions {
         if name.contains("policy") {
-            Policy::parse(&name, &text).unwrap_or_else(|problem| panic!("{problem}"));
+            let policy =
+                Policy::parse(&name, &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            let examples = policy.test();
+            assert!(!examples.is_empty(), "{name} says by examples what it means");
+            let failed: Vec<_> = examples.iter().filter(|example| !example.passed).collect();
+            assert!(failed.is_empty(), "{name}: {failed:?}");
         } else {
             Workflow::parse(&name, &text).unwrap_or_else(|problems| panic!("{problems:?}"));
         }

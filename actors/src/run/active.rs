@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ractor::{ActorProcessingErr, ActorRef};
@@ -10,17 +13,21 @@ use soloist_kernel::{
     effect::{Outcome, WriteEvent, WriteState},
     id::{Actor, RunId, StepName},
     journal::{Append, AppendError, Entry, Seq, StreamSeq},
-    run::{self, Action, Command, EffectRef, Event, Refusal, Replay, Run, Status, outstanding},
+    payload::Payload,
+    run::{
+        self, Action, Cause, Command, EffectRef, Event, Refusal, Replay, Run, Status, outstanding,
+        project::Ended,
+    },
     time::Timestamp,
 };
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{Arguments, Message, launch::Timer};
+use super::{Arguments, Asked, Message, launch::Timer};
 use crate::{
     context::{Context, Counters},
     handle::RunEnd,
-    runs,
+    runs, timers,
     turn::Reply,
 };
 
@@ -29,7 +36,7 @@ pub(crate) struct Active {
     pub(super) context: Arc<Context>,
     pub(super) id: RunId,
     pub(super) me: ActorRef<Message>,
-    supervisor: ActorRef<runs::Message>,
+    pub(super) supervisor: ActorRef<runs::Message>,
     /// `None` until it has begun or was loaded.
     pub(super) run: Option<Run>,
     /// What was set going and has not been answered.
@@ -39,15 +46,23 @@ pub(crate) struct Active {
     pub(super) watchers: Vec<oneshot::Sender<RunEnd>>,
     /// Messages from outside that were handled, for the supervisor's count.
     pub(super) handled: u64,
+    /// Whether the last decision put a write before policy again instead of approving it.
+    pub(super) reproposed: bool,
     last_snapshot: StreamSeq,
     last_seq: Option<Seq>,
+    /// Wakes the run for what is next due by itself, while it is in memory.
+    pub(super) due: Option<(Timestamp, Timer)>,
 }
 
-/// A turn under way: where it is in its journal, and which proposals it waits for.
+/// A turn under way: where it is in its journal, and what it waits for.
 pub(super) struct TurnUnderWay {
     pub(super) replay: Replay,
     pub(super) proposals: Vec<(EffectRef, Reply<Outcome>)>,
+    pub(super) waits: Vec<(EffectRef, Reply<Payload>)>,
     pub(super) deadline: Option<Timer>,
+    pub(super) heartbeat: Option<Timer>,
+    /// Branches of the turn that do something.
+    pub(super) busy: Arc<AtomicUsize>,
     /// Held as long as the turn is waited for; dropping it ends the turn.
     pub(super) _waiting: oneshot::Sender<()>,
 }
@@ -76,29 +91,31 @@ impl Active {
             turns: BTreeMap::new(),
             watchers: vec![],
             handled: 0,
+            reproposed: false,
             last_snapshot: StreamSeq(0),
             last_seq: None,
+            due: None,
         }
     }
 
-    /// Decides `command`, has the journal keep what it causes, and folds it in.
+    /// Decides `command`, has the journal keep what it causes, and folds it in. Tells whether it caused anything.
     pub(super) async fn carry_out(
         &mut self,
         command: Command,
         by: Actor,
-    ) -> Result<(), CarryOutError> {
+    ) -> Result<bool, CarryOutError> {
         let now = self.context.env.now();
         let run = self.run.as_ref().expect("a command comes to a run that has begun");
-        let (events, next) = run::transition(run, command, now, &self.context.policy)?;
+        let (events, next) = self.context.decides(now, |env| run::transition(run, command, env))?;
         if events.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.commit(next, events, now, by, Append::default()).await?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Appends `events`, which lead to `next`, together with `with`. What they acknowledge or announce to the world is
-    /// fsynced before this returns.
+    /// Appends `events`, which lead to `next`, together with `with` and the beginnings of the runs beneath that they ask for.
+    /// What they acknowledge or announce to the world is fsynced before this returns.
     pub(super) async fn commit(
         &mut self,
         mut next: Run,
@@ -108,15 +125,22 @@ impl Active {
         with: Append,
     ) -> Result<(), AppendError> {
         next.stream_seq = StreamSeq(next.stream_seq.0 + 1);
-        let append = self.append(&next, &events, now, by, with);
+        let mut append = self.append(&next, &events, now, by, with);
+        let children = self.begin_children(&next, &events, now, &mut append);
         let seq = self.context.log.ordered(append).await?;
-        if events.iter().any(must_be_durable) {
+        // A run beneath is loaded from the journal, which gives what is written and not what waits to be.
+        if events.iter().any(must_be_durable) || !children.is_empty() {
             self.context.log.synced(seq).await?;
         }
         self.last_seq = Some(seq);
-        self.run = Some(next);
+        let before = self.run.replace(next);
+        self.reproposed = events.iter().any(is_reproposal);
         self.count(&events);
-        self.answer_proposals();
+        self.answer_turns();
+        self.tell_parent(before.as_ref());
+        for child in children {
+            self.tell_run(child, Asked::Recover);
+        }
         Ok(())
     }
 
@@ -126,37 +150,24 @@ impl Active {
         events: &[Event],
         now: Timestamp,
         by: Actor,
-        with: Append,
+        mut with: Append,
     ) -> Append {
-        let (payload, blobs) = run::encode(events);
-        let Append { mut entries, mut projections, blobs: mut all_blobs, mut snapshots } = with;
-        entries.push(Entry {
-            stream: self.id.stream(),
-            stream_seq: next.stream_seq,
-            at: now,
-            actor: by,
-            causation: None,
-            correlation: None,
-            kind: run::kind(events).into(),
-            version: run::EVENTS_VERSION,
-            payload,
-        });
-        all_blobs.extend(blobs);
-        projections.extend(run::project::project(self.run.as_ref(), next, events));
+        with.projections.extend(run::project::project(self.run.as_ref(), next, events));
+        add_record(&mut with, next, events, now, by);
         if let Some(state) = run::snapshot(next, self.last_snapshot) {
-            snapshots.push((self.id.stream(), state));
+            with.snapshots.push((self.id.stream(), state));
             self.last_snapshot = next.stream_seq;
         }
-        Append { entries, projections, blobs: all_blobs, snapshots }
+        with
     }
 
     fn count(&self, events: &[Event]) {
         let counters = &self.context.counters;
         for event in events {
             match event {
-                Event::Started { .. } => Counters::add(&counters.runs_started),
+                Event::Started(_) => Counters::add(&counters.runs_started),
                 Event::Completed { .. } => Counters::add(&counters.runs_completed),
-                Event::Failed { .. } => Counters::add(&counters.runs_failed),
+                Event::Failed { .. } | Event::Unwound => Counters::add(&counters.runs_failed),
                 Event::Write { event: WriteEvent::Landed { .. }, .. } => {
                     Counters::add(&counters.writes_landed)
                 }
@@ -165,32 +176,73 @@ impl Active {
         }
     }
 
-    /// Tells turns whose proposals are settled.
-    fn answer_proposals(&mut self) {
+    /// Tells turns what they waited for: proposals that are settled, questions that are answered. Turns of a run that goes
+    /// on no more are let go.
+    fn answer_turns(&mut self) {
         let Some(run) = &self.run else { return };
+        if !matches!(run.status, Status::Running) {
+            self.turns.clear();
+            self.under_way.retain(|action| !matches!(action, Action::TakeTurn { .. }));
+            return;
+        }
         for (step, turn) in &mut self.turns {
-            let waiting = std::mem::take(&mut turn.proposals);
-            for (effect, reply) in waiting {
+            for (effect, reply) in std::mem::take(&mut turn.proposals) {
                 match run.write(step, &effect).map(|write| &write.state) {
                     Some(WriteState::Settled(outcome)) => drop(reply.send(Ok(outcome.clone()))),
                     _ => turn.proposals.push((effect, reply)),
                 }
             }
+            for (effect, reply) in std::mem::take(&mut turn.waits) {
+                let awaited = run.step(step).and_then(|(_, state)| state.awaited(&effect));
+                match awaited.and_then(|awaited| awaited.answer.as_ref()) {
+                    Some(answer) => drop(reply.send(Ok(answer.payload.value.clone()))),
+                    None => turn.waits.push((effect, reply)),
+                }
+            }
         }
     }
 
-    /// Sets going what is outstanding; if nothing is, the actor may leave.
+    /// The run above is told of the end at once. If it is not reached, the projection `ended` tells it at the next start.
+    fn tell_parent(&self, before: Option<&Run>) {
+        let Some(run) = &self.run else { return };
+        let (Some(parent), Some(end)) = (&run.parent, run.end()) else { return };
+        if before.and_then(Run::end).as_ref() == Some(&end) {
+            return;
+        }
+        let ended = Ended { parent: parent.clone(), end };
+        self.tell_run(parent.run.clone(), Asked::ChildEnded(Box::new(ended)));
+    }
+
+    pub(super) fn tell_run(&self, run: RunId, asked: Asked) {
+        let _ = self.supervisor.send_message(runs::Message::Deliver { run, asked });
+    }
+
+    /// Sets going what is outstanding; if nothing is, or only turns that wait, the actor may leave.
     pub(super) async fn settle(&mut self) -> Result<(), ActorProcessingErr> {
         let Some(run) = &self.run else { return self.rest().await };
         let actions = outstanding(run);
-        if actions.is_empty() {
+        let due = run.next_due();
+        self.wake_at(due);
+        if actions.is_empty() && !self.turns.values().any(TurnUnderWay::is_busy) {
             return self.rest().await;
         }
         self.launch(actions);
         Ok(())
     }
 
-    /// The run is over or waits for the operator: whoever watches is told, once it is fsynced.
+    fn wake_at(&mut self, due: Option<Timestamp>) {
+        let Some(at) = due else {
+            self.due = None;
+            return;
+        };
+        if self.due.as_ref().is_some_and(|(known, _)| *known == at) {
+            return;
+        }
+        let wait = self.context.env.now().until(at);
+        self.due = Some((at, Timer::new(self.me.send_after(wait, || Message::Tick))));
+    }
+
+    /// The run is over or waits: whoever watches is told, once it is fsynced.
     async fn rest(&mut self) -> Result<(), ActorProcessingErr> {
         if let Some(seq) = self.last_seq.take() {
             self.context
@@ -198,6 +250,10 @@ impl Active {
                 .synced(seq)
                 .await
                 .inspect_err(|stopped| self.context.halt(&stopped.to_string()))?;
+        }
+        // From here on the projection wakes it, which can be read now that it is fsynced.
+        if let (Some((at, _)), Some(timers)) = (&self.due, self.context.registry.timers()) {
+            let _ = timers.send_message(timers::Message::Set { at: *at });
         }
         let end = self.end();
         for watcher in self.watchers.drain(..) {
@@ -209,13 +265,20 @@ impl Active {
     }
 
     fn end(&self) -> RunEnd {
-        match self.run.as_ref().map(|run| &run.status) {
-            Some(Status::Completed { output }) => RunEnd::Completed(output.clone()),
-            Some(Status::Failed { step, error, .. }) => {
+        let Some(run) = &self.run else { return RunEnd::Missing };
+        match &run.status {
+            Status::Completed { output } => RunEnd::Completed(output.value.clone()),
+            Status::Failed { cause: Cause::Step { step, error }, .. } => {
                 RunEnd::Failed { step: step.clone(), reason: error.message.clone() }
             }
-            Some(Status::Running) => RunEnd::Waiting,
-            None => RunEnd::Missing,
+            Status::Failed { cause: Cause::Aborted { reason, .. }, .. } => {
+                RunEnd::Aborted { reason: reason.clone() }
+            }
+            Status::Running | Status::Unwinding { .. } => {
+                let open = run.awaited().filter(|(_, _, awaited)| awaited.is_open());
+                let children = open.filter_map(|(_, _, awaited)| awaited.child());
+                RunEnd::Waiting { on: children.map(|child| child.run.clone()).collect() }
+            }
         }
     }
 
@@ -223,39 +286,16 @@ impl Active {
     pub(super) fn load(&mut self) -> Result<bool, ActorProcessingErr> {
         let journal = self.context.journal.clone();
         let stream = self.id.stream();
-        let workflows = &self.context.workflows;
-        let snapshot = journal.snapshot(&stream)?.and_then(|snapshot| {
-            let definition = |workflow: &_| workflows.get(&*journal, workflow).ok().flatten();
-            run::restore(self.id.clone(), &snapshot.state, definition)
-        });
-        if let Some(run) = &snapshot {
-            self.last_snapshot = run.stream_seq;
-        }
-        let after = snapshot.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
-        let mut run = snapshot;
+        let library = self.context.library();
+        let snapshot = journal.snapshot(&stream)?;
+        let mut run =
+            snapshot.and_then(|snapshot| run::restore(self.id.clone(), &snapshot.state, &library));
+        let after = run.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
+        self.last_snapshot = after;
         for record in journal.stream(&stream, after)? {
             let fetch = |digest: &_| journal.blob(digest);
             let events = run::decode(record.entry.version, &record.entry.payload, &fetch)?;
-            for event in events {
-                match (&mut run, event) {
-                    (None, Event::Started { workflow, input }) => {
-                        let definition = workflows
-                            .get(&*journal, &workflow)?
-                            .ok_or("its workflow is missing")?;
-                        run = Some(Run::started(
-                            self.id.clone(),
-                            workflow,
-                            definition,
-                            input,
-                            record.entry.at,
-                        ));
-                    }
-                    (None, event) => {
-                        return Err(format!("run {} begins with {}", self.id, event.kind()).into());
-                    }
-                    (Some(run), event) => run.apply(&event, record.entry.at)?,
-                }
-            }
+            run = Run::fold(run, &self.id, events, record.entry.at, &library)?;
             if let Some(run) = &mut run {
                 run.stream_seq = record.entry.stream_seq;
             }
@@ -265,29 +305,77 @@ impl Active {
     }
 }
 
-/// What must be on disk before anything follows from it: the beginning of a run, the intent of a write, the operator's
+impl TurnUnderWay {
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire) > 0
+    }
+}
+
+fn is_reproposal(event: &Event) -> bool {
+    matches!(event, Event::Write { event: WriteEvent::Reproposed { .. }, .. })
+}
+
+/// Adds the record of `events`, which led to `run`, to `append`.
+pub(super) fn add_record(
+    append: &mut Append,
+    run: &Run,
+    events: &[Event],
+    at: Timestamp,
+    actor: Actor,
+) {
+    let (payload, blobs) = run::encode(events);
+    append.blobs.extend(blobs);
+    append.entries.push(Entry {
+        stream: run.id.stream(),
+        stream_seq: run.stream_seq,
+        at,
+        actor,
+        causation: None,
+        correlation: run.parent.as_ref().map(|parent| parent.run.clone()),
+        kind: run::kind(events).into(),
+        version: run::EVENTS_VERSION,
+        payload,
+    });
+}
+
+/// What must be on disk before anything follows from it: the beginning of a run, the intent of a write, a person's
 /// decision; and a receipt, because a crash that loses one turns a known write into a doubtful one. Everything else rides on
 /// the next fsync.
 fn must_be_durable(event: &Event) -> bool {
     match event {
-        Event::Started { .. } | Event::Dismissed { .. } => true,
+        Event::Started(_)
+        | Event::Dismissed { .. }
+        | Event::Delegated { .. }
+        | Event::Migrated { .. }
+        | Event::Unwinding { .. } => true,
+        // The end of a run beneath, a time: what is lost is told again. What a person or an event said is not.
+        Event::Answered { answer, .. } => answer.by != "time" && !answer.did,
         Event::Write { event, .. } => match event {
             WriteEvent::Attempted { .. }
             | WriteEvent::Approved { .. }
             | WriteEvent::Modified { .. }
             | WriteEvent::Aborted { .. }
+            | WriteEvent::Delegated { .. }
             | WriteEvent::Landed { .. }
+            | WriteEvent::Reproposed { .. }
             | WriteEvent::Resolved { .. } => true,
             WriteEvent::Proposed { .. }
             | WriteEvent::Faulted { .. }
-            | WriteEvent::ProvenAbsent { .. } => false,
+            | WriteEvent::ProvenAbsent { .. }
+            | WriteEvent::Expired { .. }
+            | WriteEvent::Stopped { .. } => false,
         },
         Event::StepStarted { .. }
         | Event::StepSkipped { .. }
         | Event::StepCompleted { .. }
         | Event::StepFailed { .. }
         | Event::Recorded { .. }
+        | Event::Awaited { .. }
+        | Event::Uncompensated { .. }
+        | Event::ChildUnwound { .. }
         | Event::Completed { .. }
-        | Event::Failed { .. } => false,
+        | Event::Failed { .. }
+        | Event::Unwound
+        | Event::Overdue => false,
     }
 }

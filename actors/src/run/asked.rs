@@ -1,45 +1,82 @@
-//! What comes from outside: beginnings, decisions, those who watch.
+//! What comes from outside: beginnings, decisions, events, the ends of runs beneath, those who watch.
 
 use ractor::ActorProcessingErr;
 use soloist_kernel::{
-    id::{Actor, InboxId, WorkflowName},
-    inbox,
+    effect::Decision,
+    id::{Actor, InboxId, WorkflowRef},
+    inbox::{self, Waiting},
     journal::AppendError,
+    labels::Labeled,
     payload::Payload,
-    run::{self, Command, Refusal},
+    run::{self, Beginning, Command, Refusal, project::Ended},
+    workflow::Library,
 };
 use tokio::sync::oneshot;
 
 use super::{
-    Asked, Begin,
+    Asked, Begin, Which,
     active::{Active, CarryOutError},
 };
 use crate::handle::{DecideError, StartError};
 
+/// Told once a decision is on disk.
+type Decided = oneshot::Sender<Result<(), DecideError>>;
+
 impl Active {
     pub(super) async fn asked(&mut self, asked: Asked) -> Result<(), ActorProcessingErr> {
+        if let Asked::Begin(begin) = asked {
+            return self.begin(*begin).await;
+        }
+        self.loaded().await?;
         match asked {
-            Asked::Begin(begin) => self.begin(*begin).await,
+            Asked::Begin(_) | Asked::Recover => Ok(()),
             Asked::Watch { reply } => {
-                self.loaded().await?;
                 self.watchers.push(reply);
                 Ok(())
             }
-            Asked::Recover => self.loaded().await.map(drop),
             Asked::Decide { item, decision, by, reply } => {
-                self.loaded().await?;
-                let command = Command::Decide { item: item.clone(), decision, by };
-                self.decide(command, item, reply).await
+                self.decide(item, decision, by, reply).await
             }
             Asked::Modify { item, arguments, by, reply } => {
-                self.loaded().await?;
-                match self.modify_command(&item, arguments, by) {
-                    Ok(command) => self.decide(command, item, reply).await,
+                match self.modify_command(&item, arguments, by.clone()) {
+                    Ok(command) => self.answer(command, &by, reply).await.map(drop),
                     Err(error) => {
                         let _ = reply.send(Err(error));
                         Ok(())
                     }
                 }
+            }
+            Asked::Occur { occurrence, reply } => {
+                let command = Command::Occur(occurrence);
+                let result = self.if_begun(command, Actor::kernel()).await;
+                self.tolerate(result)?;
+                let _ = reply.send(());
+                Ok(())
+            }
+            Asked::ChildEnded(ended) => {
+                let Ended { parent, end } = *ended;
+                let command = Command::ChildEnded {
+                    step: parent.step,
+                    effect: parent.effect,
+                    end: Box::new(end),
+                };
+                let result = self.if_begun(command, Actor::kernel()).await;
+                self.tolerate(result)
+            }
+            Asked::Abort { by, reason, reply } => {
+                let command = Command::Abort { by: by.clone(), reason };
+                match reply {
+                    Some(reply) => self.answer(command, &by, reply).await.map(drop),
+                    None => {
+                        let result = self.if_begun(command, Actor::kernel()).await;
+                        self.tolerate(result)
+                    }
+                }
+            }
+            Asked::Migrate { to, by, reply } => self.migrate(to, by, reply).await,
+            Asked::Tick => {
+                let result = self.tick().await;
+                self.tolerate(result)
             }
         }
     }
@@ -49,15 +86,32 @@ impl Active {
         if self.run.is_some() {
             return self.begun_already(&workflow, &input, reply);
         }
-        let Some((pinned, definition)) = self.context.workflows.newest(&workflow) else {
-            let _ = reply.send(Err(StartError::unknown_workflow(
-                &workflow,
-                &self.context.workflows.names(),
-            )));
+        let library = self.context.library();
+        let pinned = match &workflow {
+            Which::Newest(name) => library.newest(name),
+            Which::Agent(agent) => {
+                let pinned = WorkflowRef::of_agent(agent);
+                library.resolve(&pinned, None).map(|definition| (pinned, definition))
+            }
+        };
+        let Some((pinned, definition)) = pinned else {
+            let names = self.context.workflows.names();
+            let _ = reply.send(Err(StartError::unknown_workflow(&workflow, &names)));
             return Ok(());
         };
         let now = self.context.env.now();
-        let (events, run) = run::start(self.id.clone(), pinned, definition, input.clone(), now);
+        // What the goal says of who may read it holds for all that the run makes of it.
+        let readers = definition.intent.as_ref().and_then(|intent| intent.readers.clone());
+        let mut bounded = input.clone();
+        if let Some(readers) = readers {
+            bounded.labels = bounded.labels.only_for(readers);
+        }
+        let agents = self.context.pin(&definition);
+        let beginning =
+            Beginning { workflow: pinned, body: None, agents, parent: None, input: bounded };
+        let id = self.id.clone();
+        let (events, run) =
+            self.context.decides(now, |env| run::start(id, beginning, definition, env));
         match self.commit(run, events, now, Actor::kernel(), with).await {
             Ok(()) => drop(reply.send(Ok(true))),
             Err(AppendError::Conflict { stream, .. }) if stream == self.id.stream() => {
@@ -76,14 +130,13 @@ impl Active {
     /// The same id with the same input is the same run; with another it is a mistake.
     fn begun_already(
         &self,
-        workflow: &WorkflowName,
-        input: &Payload,
+        workflow: &Which,
+        input: &Labeled<Payload>,
         reply: oneshot::Sender<Result<bool, StartError>>,
     ) -> Result<(), ActorProcessingErr> {
-        let same = self
-            .run
-            .as_ref()
-            .is_some_and(|run| run.workflow.name == *workflow && run.input == *input);
+        let same = self.run.as_ref().is_some_and(|run| {
+            run.workflow.name.as_str() == workflow.name() && run.input.value == input.value
+        });
         let answer =
             if same { Ok(false) } else { Err(StartError::IdInUse { run: self.id.clone() }) };
         let _ = reply.send(answer);
@@ -99,30 +152,94 @@ impl Active {
             return Ok(false);
         }
         // A run that is over refuses, and is left as it is.
-        let result = self.carry_out(Command::Recover, Actor::kernel()).await;
+        let result = self.carry_out(Command::Recover, Actor::kernel()).await.map(drop);
         self.tolerate(result)?;
         Ok(true)
     }
 
-    async fn decide(
-        &mut self,
-        command: Command,
-        item: InboxId,
-        reply: oneshot::Sender<Result<(), DecideError>>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn if_begun(&mut self, command: Command, by: Actor) -> Result<(), CarryOutError> {
         if self.run.is_none() {
-            let _ = reply.send(Err(Refusal::NotWaiting { item }.into()));
             return Ok(());
         }
-        match self.carry_out(command, Actor::operator()).await {
-            Ok(()) => drop(reply.send(Ok(()))),
-            Err(CarryOutError::Refused(refusal)) => drop(reply.send(Err(refusal.into()))),
+        self.carry_out(command, by).await.map(drop)
+    }
+
+    async fn decide(
+        &mut self,
+        item: InboxId,
+        decision: Decision,
+        by: String,
+        reply: Decided,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(run) = &self.run else {
+            let _ = reply.send(Err(Refusal::NotWaiting { item }.into()));
+            return Ok(());
+        };
+        // What is approved is what was shown: what the connector would send now is put beside it.
+        let fresh = match (inbox::find(run, &item), &decision) {
+            (Some(Waiting::Write(step, effect, write)), Decision::Approve) => {
+                self.fresh(step, effect, write).map(Box::new)
+            }
+            _ => None,
+        };
+        let approves = fresh.is_some();
+        let command = Command::Decide { item: item.clone(), decision, by: by.clone(), fresh };
+        let actor = by_whom(&by);
+        let answer = match self.carry_out(command, actor).await {
+            // Policy or the connector has changed, and the write was put before policy again.
+            Ok(_) if approves && self.reproposed => Err(DecideError::Changed { item }),
+            Ok(_) => Ok(()),
+            Err(CarryOutError::Refused(refusal)) => Err(refusal.into()),
             Err(CarryOutError::Append(error)) => {
                 let _ = reply.send(Err(DecideError::Halted(error.to_string())));
                 return Err(self.append_failed(error));
             }
-        }
+        };
+        let _ = reply.send(answer);
         Ok(())
+    }
+
+    async fn answer(
+        &mut self,
+        command: Command,
+        by: &str,
+        reply: Decided,
+    ) -> Result<bool, ActorProcessingErr> {
+        if self.run.is_none() {
+            let run = self.id.clone();
+            let _ = reply.send(Err(DecideError::NoRun { run }));
+            return Ok(false);
+        }
+        match self.carry_out(command, by_whom(by)).await {
+            Ok(caused) => {
+                let _ = reply.send(Ok(()));
+                Ok(caused)
+            }
+            Err(CarryOutError::Refused(refusal)) => {
+                let _ = reply.send(Err(refusal.into()));
+                Ok(false)
+            }
+            Err(CarryOutError::Append(error)) => {
+                let _ = reply.send(Err(DecideError::Halted(error.to_string())));
+                Err(self.append_failed(error))
+            }
+        }
+    }
+
+    async fn migrate(
+        &mut self,
+        to: WorkflowRef,
+        by: String,
+        reply: Decided,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(definition) = self.context.library().resolve(&to, None) else {
+            let problem = format!("there is no workflow {to}");
+            let _ = reply.send(Err(DecideError::Invalid(problem)));
+            return Ok(());
+        };
+        let agents = self.context.pin(&definition);
+        let command = Command::Migrate { workflow: to, definition, agents, by: by.clone() };
+        self.answer(command, &by, reply).await.map(drop)
     }
 
     fn modify_command(
@@ -133,14 +250,44 @@ impl Active {
     ) -> Result<Command, DecideError> {
         let not_waiting = || DecideError::from(Refusal::NotWaiting { item: item.clone() });
         let run = self.run.as_ref().ok_or_else(not_waiting)?;
-        let (step, effect, write) = inbox::find(run, item).ok_or_else(not_waiting)?;
-        let (connector, operation) =
-            (write.proposal.connector.clone(), write.proposal.operation.clone());
-        let proposal = self
-            .plan(step, effect, &connector, &operation, arguments)
+        let Some(Waiting::Write(step, effect, write)) = inbox::find(run, item) else {
+            return Err(not_waiting());
+        };
+        let old = &write.proposal;
+        let labels = relabeled(old, &arguments);
+        let mut proposal = self
+            .plan(step, effect, &old.connector, &old.operation, arguments, labels)
             .map_err(DecideError::Invalid)?;
-        let evidence = self.context.evidence(&connector, &proposal.routing);
-        let evidence = evidence.map_err(|error| DecideError::Invalid(error.to_string()))?;
+        let unread =
+            |error: soloist_kernel::journal::ReadError| DecideError::Invalid(error.to_string());
+        let mut evidence = self.evidence(step, &proposal).map_err(unread)?;
+        evidence.reverses = write.reverses.is_some();
+        self.redact(step, effect, &mut proposal, &evidence).map_err(DecideError::Invalid)?;
         Ok(Command::Modify { item: item.clone(), proposal: Box::new(proposal), evidence, by })
+    }
+}
+
+/// What the operator changed is the operator's word; the rest keeps its labels.
+fn relabeled(
+    old: &soloist_kernel::effect::Proposal,
+    arguments: &Payload,
+) -> std::collections::BTreeMap<String, soloist_kernel::labels::Labels> {
+    let (before, after) = (old.arguments.value(), arguments.value());
+    let Some(fields) = after.as_object() else { return old.labels.clone() };
+    fields
+        .iter()
+        .map(|(field, value)| {
+            let kept = old.labels.get(field).filter(|_| before.get(field) == Some(value));
+            let labels = kept.cloned().unwrap_or_else(soloist_kernel::labels::Labels::owner);
+            (field.clone(), labels)
+        })
+        .collect()
+}
+
+/// Who a record is by: the operator, a second one, an agent.
+fn by_whom(by: &str) -> Actor {
+    match by {
+        "operator" => Actor::operator(),
+        other => Actor::new(format!("operator:{other}")).unwrap_or_else(|_| Actor::operator()),
     }
 }

@@ -1,6 +1,9 @@
 //! Setting actions going.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use ractor::{MessagingErr, concurrency::JoinHandle};
 use soloist_kernel::{
@@ -13,8 +16,8 @@ use soloist_kernel::{
 use tokio::sync::oneshot;
 
 use super::{
-    CallLine, Line, Message, Purpose,
-    active::{Active, TurnUnderWay},
+    Asked, CallLine, Limit, Line, Message, Purpose, TurnEnd,
+    active::{Active, CarryOutError, TurnUnderWay},
 };
 use crate::{agents, connector};
 
@@ -22,8 +25,13 @@ use crate::{agents, connector};
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 impl Active {
-    /// Sets going every action that is not under way yet.
-    pub(super) fn launch(&mut self, actions: Vec<Action>) {
+    /// Sets going every action that is not under way yet; what has a higher priority first.
+    pub(super) fn launch(&mut self, mut actions: Vec<Action>) {
+        if let Some(run) = &self.run {
+            actions.sort_by_key(|action| {
+                step_of(action).and_then(|step| run.step(step)).map(|(step, _)| step.priority)
+            });
+        }
         for action in actions {
             if self.under_way.contains(&action) {
                 continue;
@@ -44,6 +52,11 @@ impl Active {
                 let step = step.clone();
                 self.tell_me(Message::ProposeCall { step })
             }
+            Action::Compensate { step, effect } => {
+                let (step, effect) = (step.clone(), effect.clone());
+                self.tell_me(Message::Compensate { step, effect })
+            }
+            Action::Emit { step } => self.emit(step),
             Action::Wake { step, at } => {
                 let (wait, step) = (self.wait_until(*at), step.clone());
                 self.me.send_after(wait, || Message::Wake { step });
@@ -56,6 +69,16 @@ impl Active {
             // An attempt is set going with the room it was admitted to, never from here: one that is outstanding and not
             // under way was lost with its process, and `Recover` has said so.
             Action::Execute { .. } => Some(()),
+            Action::AbortChild { run, .. } | Action::UnwindChild { run, .. } => {
+                let by = format!("run:{}", self.id);
+                let reason = match action {
+                    Action::AbortChild { .. } => "the run above no longer waits for it",
+                    _ => "the run above takes back what it did",
+                };
+                let abort = Asked::Abort { by, reason: reason.into(), reply: None };
+                self.tell_run(run.clone(), abort);
+                Some(())
+            }
         }
     }
 
@@ -63,29 +86,57 @@ impl Active {
         let run = self.run.as_ref()?;
         let (definition, state) = run.step(step)?;
         let Work::Agent(agent) = &definition.work else { return Some(()) };
-        let timeout = definition.timeout;
+        let (timeout, heartbeat) = (definition.timeout, definition.heartbeat);
         let replay = Replay::new(state);
-        let line = Line { run: self.me.clone(), step: step.clone(), attempt };
-        let input = match run.step_input(step) {
-            Ok(input) => input,
+        let version = self.context.version_of(agent, &run.agents);
+        let line = Line {
+            run: self.me.clone(),
+            step: step.clone(),
+            attempt,
+            version: version.unwrap_or_default(),
+        };
+        let known = version.filter(|version| self.context.agent(agent, *version).is_some());
+        let input = match (known, run.step_input(step)) {
+            (None, _) => {
+                let version = version.map_or_else(String::new, |version| format!("@{version}"));
+                let message = format!(
+                    "agent `{agent}{version}` is not there; add it to the kernel, or migrate the run to a version that does \
+                     without it"
+                );
+                Err(StepError::new(StepErrorKind::Invalid, message))
+            }
+            (Some(_), input) => input,
+        };
+        let input = match input {
+            Ok(input) => input.value.value,
             Err(error) => {
-                let end = super::TurnEnd::Returned(Err(error));
+                let end = TurnEnd::Returned(Err(error));
                 return self.tell_me(Message::TurnEnded { line, end });
             }
         };
         let (waiting, waited_for) = oneshot::channel();
+        let busy = Arc::new(AtomicUsize::new(1));
         let message = agents::Message::TakeTurn {
             guard: line.guard(),
             run: self.id.clone(),
             input,
+            busy: busy.clone(),
             waited_for,
         };
         self.context.registry.agent(agent)?.send_message(message).ok()?;
-        let deadline = timeout.map(|timeout| self.deadline(step, attempt, timeout));
-        self.turns.insert(
-            step.clone(),
-            TurnUnderWay { replay, proposals: vec![], deadline, _waiting: waiting },
-        );
+        let deadline = timeout.map(|timeout| self.deadline(step, attempt, timeout, Limit::Timeout));
+        let heartbeat =
+            heartbeat.map(|after| self.deadline(step, attempt, after, Limit::Heartbeat));
+        let turn = TurnUnderWay {
+            replay,
+            proposals: vec![],
+            waits: vec![],
+            deadline,
+            heartbeat,
+            busy,
+            _waiting: waiting,
+        };
+        self.turns.insert(step.clone(), turn);
         Some(())
     }
 
@@ -107,16 +158,16 @@ impl Active {
 
     /// Asks the connector for room.
     pub(super) fn admit(&self, line: CallLine, purpose: Purpose) -> Option<()> {
-        let write = self.run.as_ref()?.write(&line.step, &line.effect)?;
+        let run = self.run.as_ref()?;
+        let write = run.write(&line.step, &line.effect)?;
+        let priority = run.step(&line.step)?.0.priority;
         let actor = self.context.registry.connector(&write.proposal.connector)?;
-        actor.send_message(connector::Message::Admit { guard: line.waiting(), purpose }).ok()
+        let guard = line.waiting();
+        actor.send_message(connector::Message::Admit { guard, purpose, priority }).ok()
     }
 
     /// Plans the write of a `call` step and proposes it.
-    pub(super) async fn propose_call(
-        &mut self,
-        step: StepName,
-    ) -> Result<(), super::active::CarryOutError> {
+    pub(super) async fn propose_call(&mut self, step: StepName) -> Result<(), CarryOutError> {
         let Some((Work::Call { connector, operation }, attempt, input)) =
             self.run.as_ref().and_then(|run| {
                 let (definition, state) = run.step(&step)?;
@@ -126,7 +177,8 @@ impl Active {
             return Ok(());
         };
         let proposed = match input {
-            Ok(arguments) => {
+            Ok(input) => {
+                let arguments = input.value.value;
                 let asked = Digest::of(arguments.as_str().as_bytes());
                 self.propose_command(step.clone(), call(), asked, connector, operation, arguments)
             }
@@ -136,12 +188,18 @@ impl Active {
             let error = StepError::new(StepErrorKind::Invalid, message);
             Command::FailStep { step, attempt, error }
         });
-        self.carry_out(command, Actor::kernel()).await
+        self.carry_out(command, Actor::kernel()).await.map(drop)
     }
 
-    pub(super) fn deadline(&self, step: &StepName, attempt: u32, timeout: Duration) -> Timer {
+    pub(super) fn deadline(
+        &self,
+        step: &StepName,
+        attempt: u32,
+        after: Duration,
+        limit: Limit,
+    ) -> Timer {
         let step = step.clone();
-        Timer(self.me.send_after(timeout, move || Message::TimedOut { step, attempt }))
+        Timer(self.me.send_after(after, move || Message::TimedOut { step, attempt, limit }))
     }
 
     fn call_line(&self, step: &StepName, effect: &EffectRef) -> CallLine {
@@ -157,6 +215,21 @@ impl Active {
     }
 }
 
+fn step_of(action: &Action) -> Option<&StepName> {
+    match action {
+        Action::TakeTurn { step, .. }
+        | Action::Propose { step }
+        | Action::Emit { step }
+        | Action::Wake { step, .. }
+        | Action::Attempt { step, .. }
+        | Action::Execute { step, .. }
+        | Action::Probe { step, .. }
+        | Action::Compensate { step, .. }
+        | Action::AbortChild { step, .. }
+        | Action::UnwindChild { step, .. } => Some(step),
+    }
+}
+
 /// The one effect of a `call` step.
 pub(super) fn call() -> EffectRef {
     EffectRef { name: "call".parse().expect("`call` is a name"), occurrence: 0 }
@@ -164,6 +237,12 @@ pub(super) fn call() -> EffectRef {
 
 /// A message to come, for as long as it is held.
 pub(super) struct Timer(JoinHandle<Result<(), MessagingErr<Message>>>);
+
+impl Timer {
+    pub(super) fn new(handle: JoinHandle<Result<(), MessagingErr<Message>>>) -> Self {
+        Self(handle)
+    }
+}
 
 impl Drop for Timer {
     fn drop(&mut self) {

@@ -8,8 +8,9 @@ use soloist_kernel::{
     effect::Outcome,
     fault::{Fault, FaultClass, Phase},
     id::{ConnectorName, OperationName, StepName},
+    labels::{Labeled, Labels},
     payload::{Digest, Payload},
-    run::{EffectRef, Probed, StepError, StepErrorKind},
+    run::{EffectRef, Probed, Request, StepError, StepErrorKind},
 };
 
 use super::Message;
@@ -41,6 +42,8 @@ pub(crate) struct Line {
     pub(crate) run: ActorRef<Message>,
     pub(crate) step: StepName,
     pub(crate) attempt: u32,
+    /// The version of the agent that takes the turn.
+    pub(crate) version: u32,
 }
 
 impl Line {
@@ -57,7 +60,7 @@ impl Line {
         &self,
         effect: EffectRef,
         asked: Digest,
-        answer: Payload,
+        answer: Labeled<Payload>,
         reply: Reply<()>,
     ) {
         self.send(Message::Record { line: self.clone(), effect, asked, answer, reply });
@@ -79,6 +82,30 @@ impl Line {
             arguments,
             reply,
         });
+    }
+
+    pub(crate) fn wait(
+        &self,
+        effect: EffectRef,
+        asked: Digest,
+        what: Request,
+        reply: Reply<Payload>,
+    ) {
+        self.send(Message::Await { line: self.clone(), effect, asked, what, reply });
+    }
+
+    /// Asks for the labels of everything the turn has seen.
+    pub(crate) fn labels(&self, reply: Reply<Labels>) {
+        self.send(Message::Labels { line: self.clone(), reply });
+    }
+
+    pub(crate) fn heartbeat(&self) {
+        self.send(Message::Heartbeat { line: self.clone() });
+    }
+
+    /// No branch of the turn does anything now.
+    pub(crate) fn idle(&self) {
+        self.send(Message::Resume);
     }
 
     pub(crate) fn guard(self) -> TurnGuard {

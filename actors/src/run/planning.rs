@@ -1,12 +1,18 @@
 //! From what is wanted to exact bytes, and to the connector.
 
+use std::collections::BTreeMap;
+
 use soloist_connectors::{Intent, Plan};
 use soloist_kernel::{
     effect::{Proposal, Write},
     fault::{Fault, FaultClass, Phase},
     id::{ConnectorName, IdempotencyKey, OperationName, StepName},
+    journal::ReadError,
+    labels::Labels,
     payload::{Digest, Payload},
+    policy::Evidence,
     run::{Command, EffectRef},
+    workflow::Work,
 };
 
 use super::{CallLine, Purpose, active::Active};
@@ -55,6 +61,39 @@ impl Active {
         Err(invalid("the connector would now send other bytes than were judged; nothing was sent, start the run again".into()))
     }
 
+    /// What the connector would send for `write` now, and what is known about where it would go: an approval is of what was
+    /// shown only if this is the same.
+    pub(super) fn fresh(
+        &self,
+        step: &StepName,
+        effect: &EffectRef,
+        write: &Write,
+    ) -> Option<(Proposal, Evidence)> {
+        let old = &write.proposal;
+        let mounted = self.context.connectors.get(&old.connector)?;
+        let declared = mounted.manifest().operations.get(&old.operation)?;
+        let plan = mounted
+            .plan(&Intent {
+                operation: old.operation.clone(),
+                arguments: old.arguments.clone(),
+                key: self.effect_key(step, effect),
+                at: old.at,
+            })
+            .ok()?;
+        let proposal = Proposal {
+            digest: plan.digest(),
+            routing: plan.routing,
+            preview: plan.preview,
+            semantics: declared.semantics,
+            reversal: declared.reversal.clone(),
+            manifest: declared.digest(),
+            ..old.clone()
+        };
+        let mut evidence = self.evidence(step, &proposal).ok()?;
+        evidence.reverses = write.reverses.is_some();
+        Some((proposal, evidence))
+    }
+
     pub(super) fn propose_command(
         &self,
         step: StepName,
@@ -64,12 +103,68 @@ impl Active {
         operation: OperationName,
         arguments: Payload,
     ) -> Result<Command, String> {
-        let proposal = self.plan(&step, &effect, &connector, &operation, arguments)?;
-        let evidence = self
-            .context
-            .evidence(&connector, &proposal.routing)
-            .map_err(|error| error.to_string())?;
+        let labels = self.labels_of(&step, &arguments);
+        let mut proposal = self.plan(&step, &effect, &connector, &operation, arguments, labels)?;
+        let evidence = self.evidence(&step, &proposal).map_err(|error| error.to_string())?;
+        self.redact(&step, &effect, &mut proposal, &evidence)?;
         Ok(Command::Propose { step, effect, asked, proposal: Box::new(proposal), evidence })
+    }
+
+    /// The labels of each argument: of a `call` step's fields, what their expressions read; of what an agent proposes,
+    /// everything that its turn has seen.
+    fn labels_of(&self, step: &StepName, arguments: &Payload) -> BTreeMap<String, Labels> {
+        let Some(run) = &self.run else { return BTreeMap::new() };
+        let is_call = run
+            .step(step)
+            .is_some_and(|(definition, _)| matches!(definition.work, Work::Call { .. }));
+        let (all, of_fields) = match run.step_input(step) {
+            Ok(input) if is_call => (input.value.labels, input.fields),
+            _ => (run.turn_labels(step), BTreeMap::new()),
+        };
+        let of = |field: &String| of_fields.get(field).unwrap_or(&all).clone();
+        match arguments.value() {
+            serde_json::Value::Object(fields) => {
+                fields.keys().map(|field| (field.clone(), of(field))).collect()
+            }
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Plans again without the personal data that policy takes out.
+    pub(super) fn redact(
+        &self,
+        step: &StepName,
+        effect: &EffectRef,
+        proposal: &mut Proposal,
+        evidence: &Evidence,
+    ) -> Result<(), String> {
+        let declared = self.context.catalog.operation(&proposal.connector, &proposal.operation);
+        let Some(declared) = declared else { return Ok(()) };
+        let policy = self.context.policies.current();
+        let redaction = policy.redact(proposal, declared, evidence, self.context.env.now());
+        let Some(redaction) = redaction else { return Ok(()) };
+        let (connector, operation) = (proposal.connector.clone(), proposal.operation.clone());
+        let labels = proposal.labels.clone();
+        let planned =
+            self.plan(step, effect, &connector, &operation, redaction.arguments, labels)?;
+        *proposal = Proposal { redacted: redaction.rules, ..planned };
+        Ok(())
+    }
+
+    pub(super) fn evidence(
+        &self,
+        step: &StepName,
+        proposal: &Proposal,
+    ) -> Result<Evidence, ReadError> {
+        let mut evidence = self.context.evidence(&proposal.connector, &proposal.routing)?;
+        if let Some(run) = &self.run {
+            evidence.workflow = run.workflow.name.to_string();
+            evidence.agent = run.step(step).and_then(|(definition, _)| match &definition.work {
+                Work::Agent(agent) => Some(agent.to_string()),
+                _ => None,
+            });
+        }
+        Ok(evidence)
     }
 
     pub(super) fn plan(
@@ -79,6 +174,7 @@ impl Active {
         connector: &ConnectorName,
         operation: &OperationName,
         arguments: Payload,
+        labels: BTreeMap<String, Labels>,
     ) -> Result<Proposal, String> {
         let mounted = self.context.connectors.get(connector);
         let mounted = mounted.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
@@ -98,7 +194,10 @@ impl Active {
             digest,
             at,
             semantics: declared.semantics,
-            reversal: declared.reversal,
+            reversal: declared.reversal.clone(),
+            labels,
+            manifest: declared.digest(),
+            redacted: vec![],
         })
     }
 

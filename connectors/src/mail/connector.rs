@@ -22,7 +22,9 @@ use super::{
     source::{MailSource, MailSourceConfig},
 };
 use crate::{
-    contract::{Connector, Intent, Manifest, Operation, Page, Plan, Probe, Rate, Seen},
+    contract::{
+        Connector, Intent, Manifest, Operation, OperationKind, Page, Plan, Probe, Rate, Seen,
+    },
     env::Env,
 };
 
@@ -132,15 +134,29 @@ impl Outgoing {
                 (smtp.to_string(), WriteSemantics::Opaque, smtp.rate(), SMTP_CONCURRENCY_MAX)
             }
         };
-        let send = Operation {
-            summary: "Send a plain-text mail to one address".to_owned(),
-            semantics,
-            reversal: Reversal::Irreversible,
-            arguments: message::arguments(),
-        };
         let name = OperationName::new(SEND).expect("`send` is a valid name");
-        let operations = [(name, send)].into();
+        let operations = [(name, send_operation(semantics))].into();
         Manifest { system, operations, rate, concurrency_max, call_timeout: CALL_TIMEOUT }
+    }
+}
+
+/// What is declared of `send` by a way out with these semantics.
+pub(super) fn send_operation(semantics: WriteSemantics) -> Operation {
+    Operation {
+        summary: "Send a plain-text mail to one address".to_owned(),
+        kind: OperationKind::Write,
+        semantics,
+        reversal: Reversal::Irreversible,
+        arguments: message::arguments(),
+        result: json!({
+            "type": "object",
+            "properties": {
+                "message_id": { "type": "string" },
+                "file": { "type": "string" },
+                "server_answer": { "type": "string" },
+            },
+            "required": ["message_id"],
+        }),
     }
 }
 
@@ -158,11 +174,7 @@ impl Connector for MailConnector {
     }
 
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
-        if !self.manifest.operations.contains_key(&intent.operation) {
-            let message = format!("mail has no operation `{}`; it has `{SEND}`", intent.operation);
-            return Err(Fault::new(FaultClass::Invalid, Phase::NotSent, message));
-        }
-        message::compose(&self.sender, intent)
+        message::compose(&self.sender, self.manifest.operation(&intent.operation)?, intent)
     }
 
     async fn execute(&self, env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {

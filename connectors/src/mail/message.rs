@@ -18,14 +18,18 @@ use lettre::{
     },
 };
 use serde::Deserialize;
+use serde_json::json;
 use soloist_kernel::{
-    fault::{Fault, FaultClass, Phase},
+    catalog::{Argument, Operation},
+    fault::Fault,
     id::IdempotencyKey,
-    semantics::ArgumentRole,
     time::Timestamp,
 };
 
-use crate::contract::{Intent, Plan};
+use crate::{
+    arguments::{Arguments, invalid},
+    contract::{Intent, Plan},
+};
 
 /// Longest subject. It fits one line of RFC 5322 with its header name, before encoding.
 pub const SUBJECT_BYTES_MAX: usize = 900;
@@ -80,10 +84,9 @@ impl FromStr for Sender {
     }
 }
 
-/// The arguments of `send`.
+/// The arguments of `send`, as [`arguments`] declares them.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arguments {
+struct Letter {
     to: String,
     subject: String,
     text: String,
@@ -93,25 +96,30 @@ struct Arguments {
     references: Option<Vec<String>>,
 }
 
-/// The arguments of `send` and their roles, as the manifest declares them.
+/// The arguments of `send`, as the manifest declares them.
 #[must_use]
-pub fn arguments() -> BTreeMap<&'static str, ArgumentRole> {
-    let content = ["subject", "text", "in_reply_to", "references"];
-    let mut roles: BTreeMap<_, _> =
-        content.into_iter().map(|name| (name, ArgumentRole::Content)).collect();
-    roles.insert("to", ArgumentRole::Routing);
-    roles
+pub fn arguments() -> BTreeMap<String, Argument> {
+    let text = || json!({ "type": "string" });
+    let arguments = [
+        ("to", Argument::routing(text())),
+        ("subject", Argument::content(text())),
+        ("text", Argument::content(text())),
+        ("in_reply_to", Argument::content(json!({ "type": ["string", "null"] })).optional()),
+        (
+            "references",
+            Argument::content(json!({ "type": ["array", "null"], "items": text() })).optional(),
+        ),
+    ];
+    arguments.map(|(name, argument)| (name.to_owned(), argument)).into()
 }
 
-/// The mail that `intent` asks for.
+/// The mail that `intent` asks for, with the arguments of `declared`.
 ///
 /// # Errors
 ///
-/// [`Invalid`](FaultClass::Invalid) before anything is sent, naming the argument.
-pub fn compose(sender: &Sender, intent: &Intent) -> Result<Plan, Fault> {
-    let given: Arguments = intent.arguments.parse().map_err(|problem| {
-        invalid(format!("the arguments of `send` must be {{to, subject, text, in_reply_to?, references?}}: {problem}"))
-    })?;
+/// [`Invalid`](soloist_kernel::fault::FaultClass::Invalid) before anything is sent, naming the argument.
+pub fn compose(sender: &Sender, declared: &Operation, intent: &Intent) -> Result<Plan, Fault> {
+    let given: Letter = Arguments::check(declared, &intent.arguments)?.parse()?;
     let to = checked_address(&given.to)
         .map_err(|problem| invalid(format!("argument `to` {problem}: {:?}", excerpt(&given.to))))?;
     check_subject(&given.subject)?;
@@ -181,7 +189,7 @@ fn check_text(text: &str) -> Result<(), Fault> {
 fn bytes_of(
     sender: &Sender,
     to: &Address,
-    given: &Arguments,
+    given: &Letter,
     intent: &Intent,
 ) -> Result<Vec<u8>, Fault> {
     if intent.at > DATE_MAX {
@@ -253,10 +261,6 @@ fn bracketed(id: &str) -> Option<String> {
 
 fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
-}
-
-fn invalid(message: impl Into<String>) -> Fault {
-    Fault::new(FaultClass::Invalid, Phase::NotSent, message)
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+/// Whether `text` is the address of a mailbox, by its syntax.
+pub(crate) fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok()
+}
+
 /// Reads `raw` as the mail that its source knows as `identity`.
 ///
 /// # Errors

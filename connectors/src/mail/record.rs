@@ -3,6 +3,7 @@
 //! Every field is bounded, because a stranger chose it. The limits stand here, beside what they limit; `parse.rs` applies
 //! them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Longest text kept of a mail. An agent's context fits it several times, and a person writes less; the rest of a longer
@@ -22,7 +23,7 @@ pub const REFERENCES_MAX: usize = 50;
 pub const ATTACHMENTS_MAX: usize = 50;
 
 /// A mail as it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mail {
     /// What makes it this mail and no other in its source; the identity of its change.
     pub identity: String,
@@ -59,7 +60,7 @@ pub struct Mail {
 }
 
 /// A person or system with a mail address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mailbox {
     /// The display name, if there is one.
     pub name: Option<String>,
@@ -68,7 +69,7 @@ pub struct Mailbox {
 }
 
 /// What is attached to a mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attachment {
     /// The file name that the sender gave. Never a path to write to.
     pub name: Option<String>,

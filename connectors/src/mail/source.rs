@@ -7,17 +7,19 @@
 use std::{
     fs::File,
     io::{self, Read},
+    iter,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
+    labels::{LABEL_ENTRIES_MAX, Labeled, Labels, Pii},
     payload::Payload,
     time::Timestamp,
 };
 
-use super::parse::parse;
+use super::{parse::parse, record::Mail};
 use crate::contract::{Change, Observed, Page, Seen};
 
 mod eml;
@@ -25,6 +27,9 @@ mod maildir;
 
 /// Largest mail that is read, unless configured otherwise: what large providers accept.
 pub const MAIL_BYTES_MAX: u64 = 25 << 20;
+
+/// Where what is read comes from, as its labels say it.
+const ORIGIN: &str = "mail";
 
 /// Where mail arrives.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -200,11 +205,20 @@ fn observed(identity: String, raw: &[u8]) -> Change {
     let observed = match parse(&identity, raw) {
         Ok(mail) => Payload::of(&mail).map_or_else(
             |problem| Observed::Quarantined { reason: format!("{problem}; the file is untouched") },
-            Observed::Record,
+            |payload| Observed::Record(Labeled::new(payload, labels_of(&mail))),
         ),
         Err(unreadable) => Observed::Quarantined { reason: unreadable.reason },
     };
     Change { identity, observed }
+}
+
+/// A mail may be read by those it went between. Not by whom it asks to be answered to: that would let a stranger add
+/// readers.
+fn labels_of(mail: &Mail) -> Labels {
+    let parties = iter::once(&mail.from).chain(&mail.to).take(LABEL_ENTRIES_MAX);
+    Labels::untrusted(ORIGIN)
+        .readable_by(parties.map(|mailbox| mailbox.address.to_ascii_lowercase()))
+        .with_pii([Pii::Name, Pii::Email])
 }
 
 fn quarantined(name: &str, obstacle: Obstacle, seen: Seen<'_>) -> Option<Change> {

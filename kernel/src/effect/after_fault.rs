@@ -59,13 +59,17 @@ pub struct Standing {
     pub now: Timestamp,
     /// A number in place of chance, for the wait.
     pub chance: u64,
+    /// Whether an earlier attempt may have happened.
+    pub doubt: bool,
 }
 
 /// What follows `fault` of an attempt.
 #[must_use]
 pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> AfterFault {
+    // An attempt that did not leave, or was put off, says nothing of an earlier one that may have happened.
     let certain = match fault.phase {
-        Phase::NotSent | Phase::Answered => true,
+        Phase::NotSent => !standing.doubt,
+        Phase::Answered => !(standing.doubt && fault.class.passes()),
         Phase::MaybeSent => false,
     };
     if certain {
@@ -80,7 +84,9 @@ pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> A
                 AfterFault::Ask
             }
         }
-        WriteSemantics::NaturalKey => AfterFault::Probe { at: due(fault, standing, retry) },
+        WriteSemantics::NaturalKey | WriteSemantics::Conditional => {
+            AfterFault::Probe { at: due(fault, standing, retry) }
+        }
         WriteSemantics::Searchable { visibility_lag } => {
             AfterFault::Probe { at: standing.now.after(visibility_lag) }
         }
@@ -143,11 +149,16 @@ mod tests {
     const KEYED: WriteSemantics = WriteSemantics::Keyed { ttl: DAY };
     const SEARCHABLE: WriteSemantics =
         WriteSemantics::Searchable { visibility_lag: Duration::from_secs(30) };
-    const ALL: [WriteSemantics; 4] =
-        [KEYED, WriteSemantics::NaturalKey, SEARCHABLE, WriteSemantics::Opaque];
+    const ALL: [WriteSemantics; 5] = [
+        KEYED,
+        WriteSemantics::NaturalKey,
+        WriteSemantics::Conditional,
+        SEARCHABLE,
+        WriteSemantics::Opaque,
+    ];
 
     fn standing(semantics: WriteSemantics, attempts: u32) -> Standing {
-        Standing { semantics, attempts, age: Duration::ZERO, now: NOW, chance: 0 }
+        Standing { semantics, attempts, age: Duration::ZERO, now: NOW, chance: 0, doubt: false }
     }
 
     #[track_caller]
@@ -201,6 +212,19 @@ mod tests {
         check(SEARCHABLE, class, phase, 1, AfterFault::Probe { at: Timestamp(40_000) });
         check(WriteSemantics::Opaque, class, phase, 1, AfterFault::Ask);
         check(WriteSemantics::Opaque, FaultClass::Bug, phase, 1, AfterFault::Ask);
+    }
+
+    /// The first attempt may have landed. That the last one did not leave does not make the write one that never happened.
+    #[test]
+    fn an_attempt_that_was_not_sent_does_not_settle_an_earlier_doubt() {
+        let fault = Fault::new(FaultClass::Transient, Phase::NotSent, "refused");
+        let doubtful = |attempts| Standing { doubt: true, ..standing(KEYED, attempts) };
+        let next = after_fault(&fault, &doubtful(6), &RetryPolicy::WRITE);
+        assert_eq!(next, AfterFault::Ask);
+        let next = after_fault(&fault, &doubtful(2), &RetryPolicy::WRITE);
+        assert_eq!(next, AfterFault::Retry { at: NOW });
+        let declined = Fault::new(FaultClass::Declined, Phase::Answered, "no funds");
+        assert_eq!(after_fault(&declined, &doubtful(2), &RetryPolicy::WRITE), AfterFault::Fail);
     }
 
     #[test]

@@ -1,17 +1,23 @@
-//! What follows from a state by itself: which steps may now start, and whether the run is over.
+//! What follows from a state by itself: which steps may now start, what their work comes to, and whether the run is over.
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::{
-    event::{Event, StepError, StepErrorKind, StepRetry},
-    state::{Run, Status, Step, StepStatus},
+    awaited::{Answer, ChildEnd},
+    decide::{Env, decision_of},
+    event::{AfterFailure, Cause, Event},
+    flow::{View, invalid},
+    state::{Run, Status},
+    step::{DECIDE, Effect, EffectState, Step, StepStatus},
+    unwind, work,
 };
 use crate::{
-    expression::{ExpressionError, Scope},
+    effect::{Decision, Write, WriteEvent, WriteState},
     id::StepName,
-    payload::{Payload, PayloadError},
+    labels::{Labeled, Labels},
+    payload::Payload,
     time::Timestamp,
-    workflow,
+    workflow::{self, OnFailure},
 };
 
 /// Applies `event` to `run` and remembers it.
@@ -24,36 +30,53 @@ pub(super) fn push(run: &mut Run, events: &mut Vec<Event>, event: Event, at: Tim
     events.push(event);
 }
 
-/// Starts and skips what can be, until nothing changes, and ends the run if all is over.
-pub(super) fn advance(run: &mut Run, events: &mut Vec<Event>, at: Timestamp) {
-    // A failed step ends the run at once; other steps' turns are abandoned.
-    if let Some(Event::StepFailed { step, error, next: StepRetry::Never }) = events.last() {
-        let event = Event::Failed { step: step.clone(), error: error.clone() };
-        return push(run, events, event, at);
-    }
-    while let Some(event) = next(run) {
-        let failed = match &event {
-            Event::StepFailed { step, error, .. } => Some((step.clone(), error.clone())),
-            _ => None,
-        };
-        push(run, events, event, at);
-        if let Some((step, error)) = failed {
-            return push(run, events, Event::Failed { step, error }, at);
-        }
-    }
-    if matches!(run.status, Status::Running) && run.steps.iter().all(Step::is_over) {
-        let output = run.steps.iter().rev().find_map(Step::output).cloned();
-        let output = output.unwrap_or_else(Payload::null);
-        push(run, events, Event::Completed { output }, at);
+/// Does what can be done, until nothing changes.
+pub(super) fn advance(run: &mut Run, events: &mut Vec<Event>, env: &Env<'_>) {
+    while let Some(event) = to_stop(run).or_else(|| next(run, env)) {
+        push(run, events, event, env.now);
     }
 }
 
-/// The first step that can leave `Pending`, and how.
-fn next(run: &Run) -> Option<Event> {
-    run.graph().find_map(|(definition, step)| match step.status {
+fn next(run: &Run, env: &Env<'_>) -> Option<Event> {
+    match &run.status {
+        Status::Running => while_running(run, env),
+        Status::Unwinding { .. } => unwind::next(run),
+        Status::Completed { .. } | Status::Failed { .. } => None,
+    }
+}
+
+fn while_running(run: &Run, env: &Env<'_>) -> Option<Event> {
+    // A failed step ends the run at once; other steps' turns are abandoned.
+    if let Some((definition, error)) = run.first_failure() {
+        let (step, error) = (definition.name.clone(), error.clone());
+        let compensates = matches!(definition.on_failure, OnFailure::Compensate);
+        return Some(if compensates {
+            Event::Unwinding { cause: Cause::Step { step, error } }
+        } else {
+            Event::Failed { step, error }
+        });
+    }
+    if let Some(event) = decided_by_agent(run) {
+        return Some(event);
+    }
+    let of_steps = run.graph().find_map(|(definition, step)| match step.status {
         StepStatus::Pending => start_or_skip(run, definition),
-        _ => None,
-    })
+        StepStatus::Running { .. } => work::next(run, definition, step, env),
+        StepStatus::BackingOff { .. }
+        | StepStatus::Escalated { .. }
+        | StepStatus::Skipped
+        | StepStatus::Completed { .. }
+        | StepStatus::Failed => None,
+    });
+    if of_steps.is_some() {
+        return of_steps;
+    }
+    if run.steps.iter().all(Step::is_over) {
+        let output = run.graph().rev().find_map(|(_, step)| step.output()).cloned();
+        let output = output.unwrap_or_else(|| Labeled::new(Payload::null(), Labels::literal()));
+        return Some(Event::Completed { output });
+    }
+    None
 }
 
 fn start_or_skip(run: &Run, definition: &workflow::Step) -> Option<Event> {
@@ -66,52 +89,128 @@ fn start_or_skip(run: &Run, definition: &workflow::Step) -> Option<Event> {
         return None;
     }
     let holds = match &definition.when {
-        Some(when) => when.holds(&scope(run, definition)),
+        Some(when) => when.holds(&View::of(run, definition).scope()),
         None => Ok(true),
     };
     Some(match holds {
         Ok(true) => Event::StepStarted { step, attempt: 1 },
         Ok(false) => Event::StepSkipped { step },
         Err(error) => {
-            let message = format!("step `{step}`, field `when`: {error}");
-            let error = StepError::new(StepErrorKind::Invalid, message);
-            Event::StepFailed { step, error, next: StepRetry::Never }
+            let error = invalid(&step, "when", error);
+            Event::StepFailed { step, error, next: AfterFailure::Never }
         }
     })
 }
 
-fn scope(run: &Run, definition: &workflow::Step) -> Scope {
-    let outputs = definition.needs.iter().filter_map(|index| {
-        let output = run.steps[*index].output()?;
-        Some((run.definition.steps[*index].name.as_str(), output.value()))
-    });
-    Scope::new([("input", run.input.value())].into_iter().chain(outputs))
+/// What an agent said in the operator's place. If it said nothing that can be understood, the operator is asked again.
+fn decided_by_agent(run: &Run) -> Option<Event> {
+    run.graph().find_map(|(definition, step)| {
+        let answered = step.effects.iter().filter_map(|effect| match &effect.state {
+            EffectState::Awaited(awaited) if effect.id.branch() == DECIDE => {
+                Some((&effect.id, awaited.answer.as_ref()?))
+            }
+            _ => None,
+        });
+        answered.into_iter().find_map(|(decides, answer)| {
+            let place: usize = decides.name.as_str().split_once(':')?.1.parse().ok()?;
+            let about = step.effects.get(place)?;
+            let said = answer.payload.value.value();
+            let decision = decision_of(&said["output"]);
+            said_by_agent(&definition.name, about, decides.occurrence, decision, answer)
+        })
+    })
+}
+
+fn said_by_agent(
+    step: &StepName,
+    about: &Effect,
+    round: u32,
+    decision: Option<Decision>,
+    answer: &Answer,
+) -> Option<Event> {
+    let (step, effect, by) = (step.clone(), about.id.clone(), answer.by.clone());
+    let back = || "operator".to_owned();
+    match &about.state {
+        EffectState::Write(write)
+            if write.round == round && matches!(write.state, WriteState::Asking { .. }) =>
+        {
+            let event = match decision {
+                Some(Decision::Approve) => WriteEvent::Approved { by },
+                Some(Decision::Abort { reason }) => WriteEvent::Aborted { by, reason },
+                _ => WriteEvent::Delegated { by, to: back() },
+            };
+            Some(Event::Write { step, effect, asked: None, event })
+        }
+        EffectState::Awaited(awaited) => {
+            let question = awaited.question().filter(|question| question.round == round)?;
+            let value = match decision {
+                Some(Decision::Approve) if question.approval => json!({ "approved": true }),
+                Some(Decision::Abort { reason }) if question.approval => {
+                    json!({ "approved": false, "reason": reason })
+                }
+                Some(Decision::Answer { value }) if !question.approval => value,
+                _ => return Some(Event::Delegated { step, effect, by, to: back() }),
+            };
+            let payload = Labeled::new(Payload::of(&value).ok()?, answer.payload.labels.clone());
+            let answer = Box::new(Answer::new(payload, by));
+            Some(Event::Answered { step, effect, answer })
+        }
+        _ => None,
+    }
+}
+
+/// What no longer may be attempted, because its step or its run has ended, is stopped.
+fn to_stop(run: &Run) -> Option<Event> {
+    let waits = |state: &WriteState| {
+        matches!(
+            state,
+            WriteState::Asking { .. } | WriteState::Granted | WriteState::Retrying { .. }
+        )
+    };
+    run.writes().find(|(step, _, write)| waits(&write.state) && !run.may_attempt(step, write)).map(
+        |(step, effect, _)| {
+            let event = WriteEvent::Stopped { reason: "its step ended before it was made".into() };
+            Event::Write { step: step.clone(), effect: effect.clone(), asked: None, event }
+        },
+    )
 }
 
 impl Run {
-    /// The input of `step`, from the run's input and the outputs of what it needs. Pure, so a replay gets the same.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an expression has no value; the message names step and field.
-    pub fn step_input(&self, step: &StepName) -> Result<Payload, StepError> {
-        let invalid = |message: String| StepError::new(StepErrorKind::Invalid, message);
-        let Some((definition, _)) = self.step(step) else {
-            return Err(invalid(format!("there is no step `{step}`")));
-        };
-        if definition.input.is_empty() {
-            return Ok(self.input.clone());
+    /// How the run ended, as the run above it is told; `None` while it goes on.
+    #[must_use]
+    pub fn end(&self) -> Option<ChildEnd> {
+        let unwound =
+            |unwound: bool| unwound.then(|| u32::try_from(self.left().count()).unwrap_or(u32::MAX));
+        match &self.status {
+            Status::Running | Status::Unwinding { .. } => None,
+            Status::Completed { output } => {
+                Some(ChildEnd { result: Ok(output.clone()), did: self.done > 0, unwound: None })
+            }
+            Status::Failed { cause, unwound: is_unwound, .. } => Some(ChildEnd {
+                result: Err(cause.to_string()),
+                did: self.done > 0,
+                unwound: unwound(*is_unwound),
+            }),
         }
-        let scope = scope(self, definition);
-        let fields: Result<serde_json::Map<String, Value>, ExpressionError> = definition
-            .input
-            .iter()
-            .map(|(field, expression)| Ok((field.clone(), expression.evaluate(&scope)?)))
-            .collect();
-        let fields =
-            fields.map_err(|error| invalid(format!("step `{step}`, field `input`: {error}")))?;
-        Payload::of(&fields).map_err(|error: PayloadError| {
-            invalid(format!("step `{step}`, field `input`: {error}"))
+    }
+
+    /// Whether `write` of `step` may be attempted. A step that has ended makes no attempt, nor does one that something else
+    /// stands in for; a run that takes back what it did makes those that take back.
+    pub(super) fn may_attempt(&self, step: &StepName, write: &Write) -> bool {
+        let Some((_, state)) = self.step(step) else { return false };
+        match self.status {
+            Status::Running => write.reverses.is_none() && !state.is_over() && !state.stand_in,
+            Status::Unwinding { .. } => write.reverses.is_some(),
+            Status::Completed { .. } | Status::Failed { .. } => false,
+        }
+    }
+
+    /// Whether anything is still waited for in a step.
+    pub(super) fn has_open(&self, index: usize) -> bool {
+        self.steps[index].effects.iter().any(|effect| match &effect.state {
+            EffectState::Write(write) => !write.is_settled(),
+            EffectState::Awaited(awaited) => awaited.is_open(),
+            EffectState::Recorded { .. } => false,
         })
     }
 }

@@ -1,17 +1,22 @@
 //! What is asked of a run, and how it says no.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use thiserror::Error;
 
 use super::{
+    awaited::{ChildEnd, Occurrence},
     event::{EffectRef, StepError},
     replay::Divergence,
 };
 use crate::{
     effect::{Decision, Proposal},
     fault::Fault,
-    id::{InboxId, RunId, StepName},
+    id::{AgentName, InboxId, RunId, StepName, WorkflowRef},
+    labels::Labeled,
     payload::{Digest, Payload},
     policy::Evidence,
+    workflow::Workflow,
 };
 
 /// What is asked of a run.
@@ -49,6 +54,8 @@ pub enum Command {
         /// The step.
         step: StepName,
     },
+    /// Time has passed: what is due by itself happens.
+    Tick,
     /// A turn's effect was answered.
     Record {
         /// The step.
@@ -58,7 +65,18 @@ pub enum Command {
         /// The hash of what was asked.
         asked: Digest,
         /// The answer.
-        answer: Payload,
+        answer: Labeled<Payload>,
+    },
+    /// A turn asks for something that takes its time.
+    Await {
+        /// The step.
+        step: StepName,
+        /// Which effect.
+        effect: EffectRef,
+        /// The hash of what was asked.
+        asked: Digest,
+        /// For what.
+        what: Request,
     },
     /// A turn or a `call` step wants a write.
     Propose {
@@ -72,6 +90,15 @@ pub enum Command {
         proposal: Box<Proposal>,
         /// What the kernel knows about where it would go.
         evidence: Evidence,
+    },
+    /// Take back a write, or say why that cannot be.
+    Compensate {
+        /// The step.
+        step: StepName,
+        /// The write to take back.
+        effect: EffectRef,
+        /// The write that does it, planned, and what is known about where it would go; or why there is none.
+        planned: Result<(Box<Proposal>, Evidence), String>,
     },
     /// The connector is ready: journal the intent of an attempt.
     Attempt {
@@ -111,7 +138,18 @@ pub enum Command {
         /// What it found.
         found: Probed,
     },
-    /// The operator decided about a waiting item.
+    /// An event happened.
+    Occur(Box<Occurrence>),
+    /// A run beneath this one has ended, or has taken back what it did.
+    ChildEnded {
+        /// The step that waits for it.
+        step: StepName,
+        /// The effect of that step.
+        effect: EffectRef,
+        /// How.
+        end: Box<ChildEnd>,
+    },
+    /// Someone decided about a waiting item.
     Decide {
         /// The item.
         item: InboxId,
@@ -119,8 +157,10 @@ pub enum Command {
         decision: Decision,
         /// Who.
         by: String,
+        /// For a write: what the connector would send now, and what is known about where it would go.
+        fresh: Option<Box<(Proposal, Evidence)>>,
     },
-    /// The operator changed a waiting proposal; it was planned again.
+    /// Someone changed a waiting proposal; it was planned again.
     Modify {
         /// The item.
         item: InboxId,
@@ -131,8 +171,49 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// End the run and take back what it did.
+    Abort {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Go on under another version of the workflow.
+    Migrate {
+        /// The version.
+        workflow: WorkflowRef,
+        /// Its definition.
+        definition: Arc<Workflow>,
+        /// The versions of its agents.
+        agents: BTreeMap<AgentName, u32>,
+        /// Who.
+        by: String,
+    },
     /// A new process has taken over: nothing is known of the attempts that were under way.
     Recover,
+}
+
+/// Something that a turn asks for and that takes its time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// The operator's answer.
+    Ask {
+        /// What is asked.
+        prompt: String,
+        /// The answers there are; none: any.
+        choices: Vec<String>,
+        /// How long it can be answered, and what counts as the answer then.
+        deadline: Option<(std::time::Duration, Payload)>,
+    },
+    /// Time.
+    Sleep(std::time::Duration),
+    /// One turn of another agent.
+    Delegate {
+        /// Which.
+        agent: AgentName,
+        /// Its input.
+        input: Payload,
+    },
 }
 
 /// What a probe found.
@@ -173,9 +254,16 @@ pub enum Refusal {
         /// Why it is stale.
         why: String,
     },
-    /// The item does not wait: it was decided already, or never was.
+    /// The agent may not have what it asks for.
+    #[error("{problem}")]
+    Forbidden {
+        /// What it may not have, and what would let it.
+        problem: String,
+    },
+    /// The item does not wait: it was decided already, its deadline has passed, or it never was.
     #[error(
-        "inbox item {item} does not wait for a decision; it was decided already, or is of another run. See `soloist inbox list`"
+        "inbox item {item} does not wait for a decision: it was decided already, its time is over, it has changed and waits under a \
+         new id, or it never was. See `soloist inbox list`"
     )]
     NotWaiting {
         /// The item.
@@ -194,5 +282,15 @@ pub enum Refusal {
         rule: String,
         /// Its reason.
         reason: String,
+    },
+    /// The run cannot go on under the other version.
+    #[error("run {run} cannot move to {workflow}: {problem}")]
+    Migration {
+        /// The run.
+        run: RunId,
+        /// The version.
+        workflow: WorkflowRef,
+        /// Why not, and what would let it.
+        problem: String,
     },
 }

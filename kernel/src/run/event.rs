@@ -1,12 +1,14 @@
 //! What happens in a run.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::awaited::{Answer, Awaits};
 use crate::{
     effect::WriteEvent,
-    id::{EffectName, StepName, WorkflowRef},
+    id::{AgentName, EffectName, RunId, StepName, WorkflowRef},
+    labels::Labeled,
     payload::{Digest, Payload},
     time::Timestamp,
 };
@@ -15,12 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The run began.
-    Started {
-        /// The version it is pinned to.
-        workflow: WorkflowRef,
-        /// Its input.
-        input: Payload,
-    },
+    Started(Box<Beginning>),
     /// An attempt of a step began.
     StepStarted {
         /// The step.
@@ -28,7 +25,8 @@ pub enum Event {
         /// Counted from one.
         attempt: u32,
     },
-    /// A step will not run: its condition does not hold, or a step it needs was skipped.
+    /// A step will not run, or was turned down: its condition does not hold, a step it needs was skipped, or the operator
+    /// said no.
     StepSkipped {
         /// The step.
         step: StepName,
@@ -38,7 +36,7 @@ pub enum Event {
         /// The step.
         step: StepName,
         /// What it returned.
-        output: Payload,
+        output: Labeled<Payload>,
     },
     /// An attempt of a step failed.
     StepFailed {
@@ -47,7 +45,7 @@ pub enum Event {
         /// Why.
         error: StepError,
         /// What is done about it.
-        next: StepRetry,
+        next: AfterFailure,
     },
     /// A turn's effect was answered. Replays of the turn get the same answer.
     Recorded {
@@ -58,7 +56,38 @@ pub enum Event {
         /// The hash of what was asked.
         asked: Digest,
         /// The answer.
-        answer: Payload,
+        answer: Labeled<Payload>,
+    },
+    /// A step waits for something: an answer, a time, an event, a run.
+    Awaited {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// The hash of what was asked.
+        asked: Digest,
+        /// For what.
+        what: Box<Awaits>,
+    },
+    /// What a step waited for is there.
+    Answered {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// What it is.
+        answer: Box<Answer>,
+    },
+    /// Someone else is to answer a question.
+    Delegated {
+        /// The step.
+        step: StepName,
+        /// Which question of the step.
+        effect: EffectRef,
+        /// Who gave it away.
+        by: String,
+        /// To whom.
+        to: String,
     },
     /// Something happened to a write.
     Write {
@@ -71,10 +100,28 @@ pub enum Event {
         /// What happened.
         event: WriteEvent,
     },
+    /// A write cannot be taken back.
+    Uncompensated {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// Why not.
+        reason: String,
+    },
+    /// A run beneath this one has taken back what it did.
+    ChildUnwound {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// How many of its writes stay.
+        left: u32,
+    },
     /// Every step is over.
     Completed {
         /// The output of the last step that has one.
-        output: Payload,
+        output: Labeled<Payload>,
     },
     /// A step failed for good, and the run with it.
     Failed {
@@ -83,20 +130,114 @@ pub enum Event {
         /// Why.
         error: StepError,
     },
-    /// The operator has seen the failure and wants to hear no more of it.
+    /// The run takes back what it did, and then has failed.
+    Unwinding {
+        /// Why.
+        cause: Cause,
+    },
+    /// What could be taken back is.
+    Unwound,
+    /// The run is over its deadline, and goes on.
+    Overdue,
+    /// The run goes on under another version of its workflow.
+    Migrated {
+        /// The version.
+        workflow: WorkflowRef,
+        /// The versions of its agents.
+        agents: BTreeMap<AgentName, u32>,
+        /// Who moved it.
+        by: String,
+    },
+    /// The operator has seen the failure, or that the run is late, and wants to hear no more of it.
     Dismissed {
         /// Who.
         by: String,
     },
 }
 
+/// How a run begins, and what it is pinned to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beginning {
+    /// The version of its workflow.
+    pub workflow: WorkflowRef,
+    /// For a round of a `map` or a `loop`: the step of that workflow whose body this run is.
+    pub body: Option<StepName>,
+    /// The versions of its agents.
+    pub agents: BTreeMap<AgentName, u32>,
+    /// The run it is beneath.
+    pub parent: Option<Parent>,
+    /// Its input.
+    pub input: Labeled<Payload>,
+}
+
+/// The place in a run that waits for the end of another run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its step.
+    pub step: StepName,
+    /// The effect of that step.
+    pub effect: EffectRef,
+}
+
+/// Why a run did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// A step failed for good.
+    Step {
+        /// Which.
+        step: StepName,
+        /// Why.
+        error: StepError,
+    },
+    /// Someone ended it.
+    Aborted {
+        /// Who: the operator, or the run above it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { step, error } => write!(f, "step `{step}` failed: {error}"),
+            Self::Aborted { by, reason } => write!(f, "{by} aborted it: {reason}"),
+        }
+    }
+}
+
 /// An effect within its step.
+///
+/// A name with a colon is the kernel's own or that of a branch: `0.1:fact` is effect `fact` of branch 1 of branch 0 of a
+/// turn's `join`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EffectRef {
     /// Its name.
     pub name: EffectName,
     /// Which use of the name in this turn, counted from zero.
     pub occurrence: u32,
+}
+
+impl EffectRef {
+    /// An effect that the kernel itself gives to a step.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is no name: it is a literal of the kernel.
+    #[must_use]
+    pub(crate) fn kernel(name: &str, occurrence: u32) -> Self {
+        let name = EffectName::new(name).expect("the kernel's own names are names");
+        Self { name, occurrence }
+    }
+
+    /// The branch of the turn that asks for it; empty outside of a `join`.
+    #[must_use]
+    pub fn branch(&self) -> &str {
+        self.name.as_str().split_once(':').map_or("", |(branch, _)| branch)
+    }
 }
 
 impl fmt::Display for EffectRef {
@@ -130,21 +271,33 @@ impl fmt::Display for StepError {
 
 /// The kinds of a step's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepErrorKind {
     /// The agent said that it failed, and that another try may help.
     Failed,
     /// The agent said that it failed for good.
     Final,
-    /// The attempt took longer than the step's timeout.
+    /// The attempt took longer than the step's timeout, or was silent for longer than its heartbeat.
     TimedOut,
     /// The agent panicked.
     Panicked,
     /// The agent's effects came in another order than the journal has them.
     Diverged,
-    /// The step's condition, input or output is not what it must be.
+    /// The step's condition or input is not what it must be.
     Invalid,
     /// A write of the step failed for good.
     WriteFailed,
+    /// The agent failed in a way that it declares.
+    Declared,
+    /// The agent's output does not have the shape that it declares.
+    Output,
+    /// A run beneath the step failed, or too many did.
+    Child,
+    /// A loop came to its last round and its condition did not hold.
+    Rounds,
+    /// The agent asked for what it may not have: a tool it does not name, a write of a read-only agent, more effects than
+    /// it declares.
+    Forbidden,
 }
 
 impl StepErrorKind {
@@ -152,17 +305,58 @@ impl StepErrorKind {
     #[must_use]
     pub fn passes(self) -> bool {
         match self {
-            Self::Failed | Self::TimedOut | Self::Panicked => true,
-            Self::Final | Self::Diverged | Self::Invalid | Self::WriteFailed => false,
+            Self::Failed | Self::TimedOut | Self::Panicked | Self::Output => true,
+            Self::Final
+            | Self::Diverged
+            | Self::Invalid
+            | Self::WriteFailed
+            | Self::Declared
+            | Self::Child
+            | Self::Rounds
+            | Self::Forbidden => false,
         }
     }
 }
 
 /// What is done about a failed attempt of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepRetry {
+pub enum AfterFailure {
     /// Another attempt.
     At(Timestamp),
-    /// None: the step has failed.
+    /// The step has failed, and the run with it.
     Never,
+    /// The step has failed, and the run takes back what it did.
+    Compensate,
+    /// The operator decides.
+    Escalate,
+    /// Something else stands in for the step: an agent, a template, or that it failed.
+    StandIn,
+}
+
+impl Event {
+    /// The event in a word, as the journal's `kind` shows it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "run.started",
+            Self::StepStarted { .. } => "step.started",
+            Self::StepSkipped { .. } => "step.skipped",
+            Self::StepCompleted { .. } => "step.completed",
+            Self::StepFailed { .. } => "step.failed",
+            Self::Recorded { .. } => "effect.recorded",
+            Self::Awaited { what, .. } => what.kind(),
+            Self::Answered { .. } => "effect.answered",
+            Self::Delegated { .. } => "effect.delegated",
+            Self::Write { event, .. } => event.kind(),
+            Self::Uncompensated { .. } => "write.uncompensated",
+            Self::ChildUnwound { .. } => "child.unwound",
+            Self::Completed { .. } => "run.completed",
+            Self::Failed { .. } => "run.failed",
+            Self::Unwinding { .. } => "run.unwinding",
+            Self::Unwound => "run.unwound",
+            Self::Overdue => "run.overdue",
+            Self::Migrated { .. } => "run.migrated",
+            Self::Dismissed { .. } => "run.dismissed",
+        }
+    }
 }

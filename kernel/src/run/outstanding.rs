@@ -1,10 +1,20 @@
 //! The work that a state asks of the world.
 
+use std::ops::ControlFlow;
+
 use super::{
+    awaited::Child,
     event::EffectRef,
-    state::{Run, Status, StepStatus, is_agent},
+    state::{Run, Status},
+    step::{Step, StepStatus},
+    unwind, work,
 };
-use crate::{effect::WriteState, id::StepName, time::Timestamp};
+use crate::{
+    effect::{Write, WriteState},
+    id::{RunId, StepName},
+    time::Timestamp,
+    workflow::{self, Work},
+};
 
 /// Work for the runtime. The same state always asks for the same work, so recovery asks again for what a crash cut off.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +28,11 @@ pub enum Action {
     },
     /// Plan the step's write and propose it.
     Propose {
+        /// The step.
+        step: StepName,
+    },
+    /// Make the step's event known.
+    Emit {
         /// The step.
         step: StepName,
     },
@@ -55,88 +70,136 @@ pub enum Action {
         /// Not before.
         at: Timestamp,
     },
+    /// Plan the write that takes another back, and propose it.
+    Compensate {
+        /// The step.
+        step: StepName,
+        /// The write to take back.
+        effect: EffectRef,
+    },
+    /// Have a run beneath this one end, and take back what it did: nobody waits for it any more.
+    AbortChild {
+        /// The step that waited for it.
+        step: StepName,
+        /// The effect of that step.
+        effect: EffectRef,
+        /// The run.
+        run: RunId,
+    },
+    /// Have a run beneath this one, which has ended, take back what it did.
+    UnwindChild {
+        /// The step that waited for it.
+        step: StepName,
+        /// The effect of that step.
+        effect: EffectRef,
+        /// The run.
+        run: RunId,
+    },
 }
 
-/// Whether nothing is [`outstanding`].
+/// Whether nothing is [`outstanding`]: the run is over, or waits for the operator, a time, an event or another run.
 #[must_use]
 pub fn is_at_rest(run: &Run) -> bool {
-    if !matches!(run.status, Status::Running) {
-        return !run.writes().any(|(_, _, write)| write.is_in_doubt());
-    }
-    let steps_rest = run.graph().all(|(definition, step)| match step.status {
-        StepStatus::BackingOff { .. } => false,
-        StepStatus::Running { .. } if is_agent(&definition.work) => step.waits_for_operator(),
-        StepStatus::Running { .. } => !step.effects.is_empty(),
-        StepStatus::Pending
-        | StepStatus::Skipped
-        | StepStatus::Completed { .. }
-        | StepStatus::Failed => true,
-    });
-    steps_rest && run.writes().all(|(_, _, write)| write.waits_for_operator() || write.is_settled())
+    visit(run, &mut |_| ControlFlow::Break(())).is_continue()
 }
 
 /// What the world must now do for `run`. Empty for a run that is over, but for writes that a failed run has under way, and
-/// for one that only waits for the operator.
+/// for one that only waits.
 #[must_use]
 pub fn outstanding(run: &Run) -> Vec<Action> {
     let mut actions = vec![];
-    if matches!(run.status, Status::Running) {
-        steps(run, &mut actions);
-    }
-    writes(run, &mut actions);
+    let _ = visit(run, &mut |action| {
+        actions.push(action);
+        ControlFlow::Continue(())
+    });
     actions
 }
 
-fn steps(run: &Run, actions: &mut Vec<Action>) {
+type Visit<'a> = &'a mut dyn FnMut(Action) -> ControlFlow<()>;
+
+/// Calls `found` with each action until it breaks.
+fn visit(run: &Run, found: Visit<'_>) -> ControlFlow<()> {
+    let running = matches!(run.status, Status::Running);
     for (definition, step) in run.graph() {
-        match step.status {
-            StepStatus::BackingOff { at } => {
-                actions.push(Action::Wake { step: definition.name.clone(), at })
-            }
-            // An agent whose proposal waits for the operator is not woken to wait beside it.
-            StepStatus::Running { .. }
-                if is_agent(&definition.work) && !step.waits_for_operator() =>
-            {
-                actions.push(Action::TakeTurn {
-                    step: definition.name.clone(),
-                    attempt: step.attempt,
-                });
-            }
-            StepStatus::Running { .. }
-                if !is_agent(&definition.work) && step.effects.is_empty() =>
-            {
-                actions.push(Action::Propose { step: definition.name.clone() });
-            }
-            StepStatus::Running { .. }
-            | StepStatus::Pending
-            | StepStatus::Skipped
-            | StepStatus::Completed { .. }
-            | StepStatus::Failed => {}
+        if running && let Some(action) = of_step(definition, step) {
+            found(action)?;
         }
+        let waits = running
+            && matches!(step.status, StepStatus::Running { .. } | StepStatus::BackingOff { .. });
+        if !waits {
+            abandoned(definition, step, found)?;
+        }
+    }
+    for (step, effect, write) in run.writes() {
+        if let Some(action) = of_write(step, effect, write) {
+            found(action)?;
+        }
+    }
+    if matches!(run.status, Status::Unwinding { .. })
+        && let Some(action) = unwind::action(run)
+    {
+        found(action)?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn of_step(definition: &workflow::Step, step: &Step) -> Option<Action> {
+    let name = || definition.name.clone();
+    match (&step.status, &definition.work) {
+        (StepStatus::BackingOff { at }, _) => Some(Action::Wake { step: name(), at: *at }),
+        // A turn that waits is not taken to wait beside what it waits for.
+        _ if work::takes_turn(definition, step) => {
+            (!step.waits()).then(|| Action::TakeTurn { step: name(), attempt: step.attempt })
+        }
+        (StepStatus::Running { .. }, Work::Call { .. })
+            if step.effects.is_empty() && !step.stand_in =>
+        {
+            Some(Action::Propose { step: name() })
+        }
+        (StepStatus::Running { .. }, Work::Emit(_))
+            if step.effects.is_empty() && !step.stand_in =>
+        {
+            Some(Action::Emit { step: name() })
+        }
+        _ => None,
     }
 }
 
-fn writes(run: &Run, actions: &mut Vec<Action>) {
-    // A run that has failed makes no new attempt.
-    let goes_on = matches!(run.status, Status::Running);
-    for (step, effect, write) in run.writes() {
-        let (step, effect) = (step.clone(), effect.clone());
-        match write.state {
-            WriteState::Granted if goes_on => {
-                actions.push(Action::Attempt { step, effect, at: Timestamp(0) })
-            }
-            WriteState::Retrying { at } if goes_on => {
-                actions.push(Action::Attempt { step, effect, at })
-            }
-            WriteState::Attempting => {
-                actions.push(Action::Execute { step, effect, attempt: write.attempts })
-            }
-            WriteState::Probing { at, .. } => actions.push(Action::Probe { step, effect, at }),
-            WriteState::Granted
-            | WriteState::Retrying { .. }
-            | WriteState::Asking { .. }
-            | WriteState::Ambiguous { .. }
-            | WriteState::Settled(_) => {}
-        }
+/// Runs beneath a step that no longer waits for them.
+fn abandoned(definition: &workflow::Step, step: &Step, found: Visit<'_>) -> ControlFlow<()> {
+    for (effect, Child { run, .. }) in step.open_children() {
+        let (step, effect, run) = (definition.name.clone(), effect.clone(), run.clone());
+        found(Action::AbortChild { step, effect, run })?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// What may not be attempted any more has been stopped, so that what is left to do is in the write's state.
+fn of_write(step: &StepName, effect: &EffectRef, write: &Write) -> Option<Action> {
+    let (step, effect) = (step.clone(), effect.clone());
+    match write.state {
+        WriteState::Granted => Some(Action::Attempt { step, effect, at: Timestamp(0) }),
+        WriteState::Retrying { at } => Some(Action::Attempt { step, effect, at }),
+        WriteState::Attempting => Some(Action::Execute { step, effect, attempt: write.attempts }),
+        WriteState::Probing { at, .. } => Some(Action::Probe { step, effect, at }),
+        WriteState::Asking { .. } | WriteState::Ambiguous { .. } | WriteState::Settled(_) => None,
+    }
+}
+
+impl Run {
+    /// The next time at which something is due by itself: see [`Command::Tick`](super::Command::Tick).
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let running = matches!(self.status, Status::Running);
+        let awaited = self
+            .awaited()
+            .filter(|(_, _, awaited)| running && awaited.is_open())
+            .filter_map(|(_, _, awaited)| awaited.what.due());
+        let writes = self.writes().filter_map(|(_, _, write)| match write.state {
+            WriteState::Asking { deadline, .. } => deadline,
+            _ => None,
+        });
+        let in_time = self.lateness == super::Lateness::InTime && !self.status.is_over();
+        awaited.chain(writes).chain(self.deadline().filter(|_| in_time)).min()
     }
 }

@@ -1,17 +1,20 @@
-//! What is written beside a run's events, in the same atomic batch: summaries, inbox items and the places reached.
+//! What is written beside a run's events, in the same atomic batch: summaries, inbox items, the places reached, and what
+//! wakes a run that has left memory.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    event::Event,
+    awaited::{Awaits, ChildEnd},
+    event::{Event, Parent},
     outstanding::is_at_rest,
     state::{Run, Status},
 };
 use crate::{
-    effect::{Outcome, Write, WriteEvent, WriteState},
-    id::{ConnectorName, RunId},
+    effect::{Write, WriteEvent},
+    id::{ConnectorName, EventType, IdempotencyKey, RunId},
     inbox,
     journal::ProjectionKey,
+    payload::Digest,
     time::Timestamp,
 };
 
@@ -24,6 +27,18 @@ pub const FINISHED: &str = "runs-finished";
 /// Places that a write has landed at, by connector, argument and value; the value is the time of the last one.
 pub const REACHED: &str = "reached";
 
+/// Landings by connector, argument, day and place: a row each, to be counted.
+pub const REACHED_DAYS: &str = "reached-days";
+
+/// Times at which something is due in a run that has left memory, soonest first: see [`due_key`].
+pub const TIMERS: &str = "timers";
+
+/// Runs that wait for an event, by its type.
+pub const AWAITING: &str = "awaiting";
+
+/// Runs that have ended and whose end the run above has not taken in: see [`Ended`].
+pub const ENDED: &str = "ended";
+
 /// A run in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -31,7 +46,11 @@ pub struct RunSummary {
     pub run: RunId,
     /// The workflow version it is pinned to.
     pub workflow: String,
-    /// `running`, `waiting` (for the operator), `completed` or `failed`.
+    /// The run it is beneath.
+    #[serde(default)]
+    pub parent: Option<RunId>,
+    /// `running`, `waiting` (for the operator, a time, an event or another run), `unwinding`, `completed`, `failed` or
+    /// `aborted`.
     pub status: String,
     /// Why it failed.
     pub reason: Option<String>,
@@ -43,30 +62,38 @@ pub struct RunSummary {
     pub updated_at: Timestamp,
 }
 
+/// The end of a run that another waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Where it is waited for.
+    pub parent: Parent,
+    /// How it ended.
+    pub end: ChildEnd,
+}
+
 impl RunSummary {
     /// The summary of `run`.
     #[must_use]
     pub fn of(run: &Run) -> Self {
-        let (status, reason) = match &run.status {
-            Status::Running if is_at_rest(run) => ("waiting", None),
-            Status::Failed { error, .. } => ("failed", Some(error.message.clone())),
-            status => (status.word(), None),
+        let waits = || is_at_rest(run);
+        let status = match &run.status {
+            Status::Running if waits() => "waiting",
+            status => status.word(),
         };
-        let is_landed =
-            |write: &Write| matches!(write.state, WriteState::Settled(Outcome::Landed { .. }));
-        let landed = run.writes().filter(|(_, _, write)| is_landed(write));
         Self {
             run: run.id.clone(),
             workflow: run.workflow.to_string(),
+            parent: run.parent.as_ref().map(|parent| parent.run.clone()),
             status: status.into(),
-            reason,
-            writes_landed: landed.count() as u64,
+            reason: run.reason(),
+            writes_landed: run.writes().filter(|(_, _, write)| write.receipt().is_some()).count()
+                as u64,
             started_at: run.started_at,
             updated_at: run.updated_at,
         }
     }
 
-    /// Whether the run only waits for the operator.
+    /// Whether the run only waits.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.status == "waiting"
@@ -79,6 +106,36 @@ pub fn reached_key(connector: &ConnectorName, argument: &str, value: &str) -> Pr
     ProjectionKey::of_text(REACHED, &format!("{connector}/{argument}"), value)
 }
 
+/// What the keys of landings at a place on a day begin with, in [`REACHED_DAYS`].
+#[must_use]
+pub fn reached_day(
+    connector: &ConnectorName,
+    argument: &str,
+    value: &str,
+    at: Timestamp,
+) -> String {
+    let place = Digest::of(value.as_bytes()).to_hex();
+    format!("{connector}/{argument}/{}/{}/", at.day(), &place[..32])
+}
+
+/// The key of a time at which something is due in `run`, in [`TIMERS`]. Keys sort by time.
+#[must_use]
+pub fn due_key(at: Timestamp, run: &RunId) -> ProjectionKey {
+    ProjectionKey::new(TIMERS, format!("{:020}/{run}", at.0))
+}
+
+/// The key of a run that waits for events of type `event`, in [`AWAITING`].
+#[must_use]
+pub fn awaiting_key(event: &EventType, run: &RunId) -> ProjectionKey {
+    ProjectionKey::new(AWAITING, format!("{event}/{run}"))
+}
+
+/// The key of the end of `run`, beneath `parent`, in [`ENDED`].
+#[must_use]
+pub fn ended_key(parent: &RunId, run: &RunId) -> ProjectionKey {
+    ProjectionKey::new(ENDED, format!("{parent}/{run}"))
+}
+
 /// What `events`, which led from `before` to `after`, change in the projections.
 #[must_use]
 pub fn project(
@@ -88,10 +145,14 @@ pub fn project(
 ) -> Vec<(ProjectionKey, Option<Vec<u8>>)> {
     let mut changes = vec![];
     summary(before, after, &mut changes);
-    if events.iter().any(touches_inbox) {
+    if events.iter().any(touches_waiting) {
         items(before, after, &mut changes);
+        timers(before, after, &mut changes);
+        awaiting(before, after, &mut changes);
     }
+    ended(before, after, &mut changes);
     for event in events {
+        taken_in(after, event, &mut changes);
         reached(after, event, &mut changes);
     }
     changes
@@ -101,30 +162,35 @@ type Changes = Vec<(ProjectionKey, Option<Vec<u8>>)>;
 
 fn summary(before: Option<&Run>, after: &Run, changes: &mut Changes) {
     // A failed run with a write under way is not over: the next process must find it.
-    let is_over = |run: &Run| !matches!(run.status, Status::Running) && is_at_rest(run);
+    let is_over = |run: &Run| run.status.is_over() && is_at_rest(run);
+    let looks =
+        |run: &Run| (is_over(run), is_at_rest(run), run.status.word(), run.workflow.clone());
     let id = after.id.as_str();
     let bytes = || serde_json::to_vec(&RunSummary::of(after)).expect("a summary is plain data");
     match before {
-        Some(before)
-            if is_over(before) == is_over(after) && is_at_rest(before) == is_at_rest(after) => {}
+        Some(before) if looks(before) == looks(after) => {}
         _ if is_over(after) => {
             changes.push((ProjectionKey::new(ACTIVE, id), None));
             changes.push((ProjectionKey::new(FINISHED, id), Some(bytes())));
         }
-        _ => changes.push((ProjectionKey::new(ACTIVE, id), Some(bytes()))),
+        before => {
+            if before.is_some_and(is_over) {
+                changes.push((ProjectionKey::new(FINISHED, id), None));
+            }
+            changes.push((ProjectionKey::new(ACTIVE, id), Some(bytes())));
+        }
     }
 }
 
-fn touches_inbox(event: &Event) -> bool {
+/// Whether an event can change what waits for someone or something.
+fn touches_waiting(event: &Event) -> bool {
     match event {
-        Event::Write { .. } | Event::Failed { .. } | Event::Dismissed { .. } => true,
-        // A step that fails or ends takes its waiting writes with it.
-        Event::StepFailed { .. } | Event::StepCompleted { .. } => true,
-        Event::Started { .. }
-        | Event::StepStarted { .. }
-        | Event::StepSkipped { .. }
-        | Event::Recorded { .. }
-        | Event::Completed { .. } => false,
+        // A step that was tried before may have waited for the operator to say so.
+        Event::StepStarted { attempt, .. } => *attempt > 1,
+        Event::StepSkipped { .. } | Event::Recorded { .. } | Event::Completed { .. } => false,
+        // A run whose goal has a deadline begins to wait for it.
+        Event::Started(_) => true,
+        _ => true,
     }
 }
 
@@ -139,13 +205,86 @@ fn items(before: Option<&Run>, after: &Run, changes: &mut Changes) {
     }
 }
 
+fn timers(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let (old, new) = (before.and_then(Run::next_due), after.next_due());
+    if old == new {
+        return;
+    }
+    if let Some(old) = old {
+        changes.push((due_key(old, &after.id), None));
+    }
+    if let Some(new) = new {
+        changes.push((due_key(new, &after.id), Some(vec![])));
+    }
+}
+
+fn awaiting(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let (old, new) = (before.map(awaited_types).unwrap_or_default(), awaited_types(after));
+    for event in old.iter().filter(|old| !new.contains(old)) {
+        changes.push((awaiting_key(event, &after.id), None));
+    }
+    for event in new.iter().filter(|new| !old.contains(new)) {
+        changes.push((awaiting_key(event, &after.id), Some(vec![])));
+    }
+}
+
+/// The types of the events that `run` waits for.
+fn awaited_types(run: &Run) -> Vec<EventType> {
+    let running = matches!(run.status, Status::Running);
+    let open = run.awaited().filter(|(_, _, awaited)| running && awaited.is_open());
+    let types = open.filter_map(|(_, _, awaited)| match &awaited.what {
+        Awaits::Event { event } => Some(event.clone()),
+        Awaits::Question(_) | Awaits::Until { .. } | Awaits::Child(_) => None,
+    });
+    types.collect()
+}
+
+/// The run above must learn of the end, even if nobody is alive to tell it.
+fn ended(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let Some(parent) = &after.parent else { return };
+    let Some(end) = after.end() else { return };
+    let settled = before.and_then(Run::end).is_some_and(|old| old == end);
+    if !settled {
+        let ended = Ended { parent: parent.clone(), end };
+        let bytes = serde_json::to_vec(&ended).expect("an end is plain data");
+        changes.push((ended_key(&parent.run, &after.id), Some(bytes)));
+    }
+}
+
+/// The end of a run beneath this one is taken in with the record that answers the step.
+fn taken_in(after: &Run, event: &Event, changes: &mut Changes) {
+    let (Event::Answered { step, effect, .. } | Event::ChildUnwound { step, effect, .. }) = event
+    else {
+        return;
+    };
+    let awaited = after.step(step).and_then(|(_, state)| state.awaited(effect));
+    if let Some(child) = awaited.and_then(|awaited| awaited.child()) {
+        changes.push((ended_key(&after.id, &child.run), None));
+    }
+}
+
 fn reached(after: &Run, event: &Event, changes: &mut Changes) {
     let Event::Write { step, effect, event, .. } = event else { return };
     let landed =
         matches!(event, WriteEvent::Landed { .. } | WriteEvent::Resolved { happened: true, .. });
     let Some(write) = after.write(step, effect).filter(|_| landed) else { return };
+    let key = after.effect_id(step, effect).key();
     for (argument, value) in &write.proposal.routing {
-        let key = reached_key(&write.proposal.connector, argument, value);
-        changes.push((key, Some(after.updated_at.0.to_be_bytes().to_vec())));
+        landing(write, argument, value, &key, after.updated_at, changes);
     }
+}
+
+fn landing(
+    write: &Write,
+    argument: &str,
+    value: &str,
+    effect: &IdempotencyKey,
+    at: Timestamp,
+    changes: &mut Changes,
+) {
+    let connector = &write.proposal.connector;
+    let time = at.0.to_be_bytes().to_vec();
+    changes.push((reached_key(connector, argument, value), Some(time)));
+    let day = reached_day(connector, argument, value, at);
+    changes.push((ProjectionKey::new(REACHED_DAYS, format!("{day}{effect}")), Some(vec![])));
 }

@@ -1,17 +1,23 @@
 //! The state of a run, and how events change it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::event::{EffectRef, Event, StepError, StepRetry};
+use super::{
+    event::{Beginning, Cause, EffectRef, Event, Parent, StepError},
+    step::{Effect, EffectState, Step, StepStatus},
+};
 use crate::{
-    effect::{Outcome, Write, WriteEvent, WriteState},
-    id::{EffectId, RunId, StepName, WorkflowRef},
+    effect::Write,
+    id::{AgentName, EffectId, RunId, StepName, WorkflowRef},
     journal::StreamSeq,
-    payload::{Digest, Payload},
+    labels::Labeled,
+    payload::Payload,
+    run::awaited::Awaited,
     time::Timestamp,
-    workflow::{self, Work, Workflow},
+    workflow::{self, Workflow},
 };
 
 /// A run, folded from its events.
@@ -21,14 +27,24 @@ pub struct Run {
     pub id: RunId,
     /// The version it is pinned to.
     pub workflow: WorkflowRef,
-    /// That version.
+    /// For a round of a `map` or a `loop`: the step of that version whose body this run is.
+    pub body: Option<StepName>,
+    /// What it carries out.
     pub definition: Arc<Workflow>,
+    /// The versions of its agents.
+    pub agents: BTreeMap<AgentName, u32>,
+    /// The run it is beneath.
+    pub parent: Option<Parent>,
     /// Its input.
-    pub input: Payload,
+    pub input: Labeled<Payload>,
     /// Where it stands.
     pub status: Status,
     /// Its steps, in the order of the definition.
     pub steps: Vec<Step>,
+    /// What it has done to the world so far: writes that landed, and runs beneath it that ended.
+    pub done: u64,
+    /// Whether its deadline has passed.
+    pub lateness: Lateness,
     /// When it began.
     pub started_at: Timestamp,
     /// When something last happened in it.
@@ -37,22 +53,39 @@ pub struct Run {
     pub stream_seq: StreamSeq,
 }
 
+/// Whether a run has met its deadline so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lateness {
+    /// It has, or there is none.
+    #[default]
+    InTime,
+    /// It has not, and the operator is told.
+    Overdue,
+    /// It has not, and the operator knows.
+    Known,
+}
+
 /// Where a run stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Status {
     /// It is under way, or waits.
     Running,
+    /// It takes back what it did.
+    Unwinding {
+        /// Why.
+        cause: Cause,
+    },
     /// It ended well.
     Completed {
         /// Its output.
-        output: Payload,
+        output: Labeled<Payload>,
     },
     /// It ended badly.
     Failed {
-        /// The step that failed.
-        step: StepName,
         /// Why.
-        error: StepError,
+        cause: Cause,
+        /// Whether it has taken back what it did, as far as that can be.
+        unwound: bool,
         /// Whether the operator has dismissed the incident.
         dismissed: bool,
     },
@@ -64,70 +97,18 @@ impl Status {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Unwinding { .. } => "unwinding",
             Self::Completed { .. } => "completed",
+            Self::Failed { cause: Cause::Aborted { .. }, .. } => "aborted",
             Self::Failed { .. } => "failed",
         }
     }
-}
 
-/// A step's state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// Where it stands.
-    pub status: StepStatus,
-    /// Attempts begun.
-    pub attempt: u32,
-    /// The effects of its turn, in the order they were first asked for.
-    pub effects: Vec<Effect>,
-}
-
-/// Where a step stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StepStatus {
-    /// Its needs are not met yet.
-    Pending,
-    /// An attempt is under way.
-    Running {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// It waits for its next attempt.
-    BackingOff {
-        /// When that is due.
-        at: Timestamp,
-    },
-    /// It will not run.
-    Skipped,
-    /// It ended well.
-    Completed {
-        /// What it returned.
-        output: Payload,
-    },
-    /// It failed for good.
-    Failed,
-}
-
-/// An effect of a turn.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Effect {
-    /// Which.
-    pub id: EffectRef,
-    /// The hash of what was asked: a replay must ask the same.
-    pub asked: Digest,
-    /// What came of it.
-    pub state: EffectState,
-}
-
-/// What came of an effect.
-#[derive(Clone, Debug, PartialEq)]
-pub enum EffectState {
-    /// It was answered.
-    Recorded {
-        /// The answer.
-        answer: Payload,
-    },
-    /// It is a write.
-    Write(Box<Write>),
+    /// Whether no step will start any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed { .. })
+    }
 }
 
 /// An event that cannot follow the state: while running a defect, while recovering a damaged journal.
@@ -143,65 +124,106 @@ pub struct Illegal {
 }
 
 impl Run {
-    /// The run that [`Event::Started`] begins.
+    /// The run that [`Event::Started`] begins, over the definition that its beginning names.
     #[must_use]
     pub fn started(
         id: RunId,
-        workflow: WorkflowRef,
+        beginning: Beginning,
         definition: Arc<Workflow>,
-        input: Payload,
         at: Timestamp,
     ) -> Self {
-        let pending = Step { status: StepStatus::Pending, attempt: 0, effects: vec![] };
-        let steps = vec![pending; definition.steps.len()];
-        let status = Status::Running;
-        let (started_at, updated_at, stream_seq) = (at, at, StreamSeq(0));
-        Self { id, workflow, definition, input, status, steps, started_at, updated_at, stream_seq }
+        let Beginning { workflow, body, agents, parent, input } = beginning;
+        Self {
+            id,
+            workflow,
+            body,
+            agents,
+            parent,
+            input,
+            status: Status::Running,
+            steps: vec![Step::pending(); definition.steps.len()],
+            definition,
+            done: 0,
+            lateness: Lateness::InTime,
+            started_at: at,
+            updated_at: at,
+            stream_seq: StreamSeq(0),
+        }
     }
 
-    /// Folds `event`, which happened at `at`, into the run.
+    /// Folds `event`, which happened at `at`, into the run. [`Event::Migrated`] also needs the definition it names: see
+    /// [`fold`](Self::fold).
     ///
     /// # Errors
     ///
     /// Fails, and changes nothing, if `event` cannot follow this state.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        use {Event as E, Status as S};
         match event {
-            Event::Started { .. } => return Err(self.illegal(event, "it has begun already")),
-            Event::Completed { output } => {
-                self.end(event, Status::Completed { output: output.clone() })?
-            }
-            Event::Failed { step, error } => {
-                let (step, error) = (step.clone(), error.clone());
-                self.end(event, Status::Failed { step, error, dismissed: false })?;
-            }
-            Event::Dismissed { .. } => match &mut self.status {
-                Status::Failed { dismissed, .. } if !*dismissed => *dismissed = true,
+            E::Started(_) => return Err(self.illegal(event, "it has begun already")),
+            E::Migrated { .. } => return Err(self.illegal(event, "it needs the definition")),
+            E::Completed { output } => match self.status {
+                S::Running => self.status = S::Completed { output: output.clone() },
+                _ => return Err(self.illegal(event, "it is not running")),
+            },
+            E::Failed { step, error } => match self.status {
+                S::Running => {
+                    let cause = Cause::Step { step: step.clone(), error: error.clone() };
+                    self.status = S::Failed { cause, unwound: false, dismissed: false };
+                }
+                _ => return Err(self.illegal(event, "it is not running")),
+            },
+            E::Unwinding { cause } => match self.status {
+                S::Running | S::Completed { .. } | S::Failed { unwound: false, .. } => {
+                    self.status = S::Unwinding { cause: cause.clone() };
+                }
+                _ => return Err(self.illegal(event, "it takes back what it did already")),
+            },
+            E::Unwound => match &self.status {
+                S::Unwinding { cause } => {
+                    let cause = cause.clone();
+                    let dismissed = self.needs_no_incident(&cause);
+                    self.status = S::Failed { cause, unwound: true, dismissed };
+                }
+                _ => return Err(self.illegal(event, "it takes nothing back")),
+            },
+            E::Overdue => match self.lateness {
+                Lateness::InTime if !self.status.is_over() => self.lateness = Lateness::Overdue,
+                _ => return Err(self.illegal(event, "it is known to be late")),
+            },
+            E::Dismissed { .. } => match (&mut self.status, self.lateness) {
+                (S::Failed { dismissed, .. }, _) if !*dismissed => *dismissed = true,
+                (_, Lateness::Overdue) => self.lateness = Lateness::Known,
                 _ => return Err(self.illegal(event, "there is no incident")),
             },
-            Event::StepStarted { step, .. }
-            | Event::StepSkipped { step }
-            | Event::StepCompleted { step, .. }
-            | Event::StepFailed { step, .. }
-            | Event::Recorded { step, .. }
-            | Event::Write { step, .. } => {
+            E::StepStarted { step, .. }
+            | E::StepSkipped { step }
+            | E::StepCompleted { step, .. }
+            | E::StepFailed { step, .. }
+            | E::Recorded { step, .. }
+            | E::Awaited { step, .. }
+            | E::Answered { step, .. }
+            | E::Delegated { step, .. }
+            | E::Write { step, .. }
+            | E::Uncompensated { step, .. }
+            | E::ChildUnwound { step, .. } => {
                 let Some(index) = self.definition.index(step) else {
                     return Err(self.illegal(event, &format!("there is no step `{step}`")));
                 };
-                let result = self.steps[index].apply(event, at);
-                result
+                let order = self.done + 1;
+                let result = self.steps[index].apply(event, at, order);
+                let did = result
                     .map_err(|problem| self.illegal(event, &format!("step `{step}`: {problem}")))?;
+                self.done += u64::from(did);
             }
         }
         self.updated_at = at;
         Ok(())
     }
 
-    fn end(&mut self, event: &Event, status: Status) -> Result<(), Illegal> {
-        match self.status {
-            Status::Running => self.status = status,
-            _ => return Err(self.illegal(event, "it is over")),
-        }
-        Ok(())
+    /// The run above decided, or the operator did and nothing is left: nobody needs to be told.
+    fn needs_no_incident(&self, cause: &Cause) -> bool {
+        matches!(cause, Cause::Aborted { .. }) && self.left().next().is_none()
     }
 
     fn illegal(&self, event: &Event, problem: &str) -> Illegal {
@@ -209,7 +231,7 @@ impl Run {
     }
 
     /// The steps with their definitions.
-    pub fn graph(&self) -> impl Iterator<Item = (&workflow::Step, &Step)> {
+    pub fn graph(&self) -> impl DoubleEndedIterator<Item = (&workflow::Step, &Step)> {
         self.definition.steps.iter().zip(&self.steps)
     }
 
@@ -219,13 +241,25 @@ impl Run {
         self.definition.index(name).map(|index| (&self.definition.steps[index], &self.steps[index]))
     }
 
+    fn effects(&self) -> impl Iterator<Item = (&StepName, &Effect)> {
+        self.graph().flat_map(|(definition, step)| {
+            step.effects.iter().map(|effect| (&definition.name, effect))
+        })
+    }
+
     /// Every write of the run, with its place.
     pub fn writes(&self) -> impl Iterator<Item = (&StepName, &EffectRef, &Write)> {
-        self.graph().flat_map(|(definition, step)| {
-            step.effects.iter().filter_map(|effect| match &effect.state {
-                EffectState::Write(write) => Some((&definition.name, &effect.id, &**write)),
-                EffectState::Recorded { .. } => None,
-            })
+        self.effects().filter_map(|(step, effect)| match &effect.state {
+            EffectState::Write(write) => Some((step, &effect.id, &**write)),
+            _ => None,
+        })
+    }
+
+    /// Everything the run waits or waited for, with its place.
+    pub fn awaited(&self) -> impl Iterator<Item = (&StepName, &EffectRef, &Awaited)> {
+        self.effects().filter_map(|(step, effect)| match &effect.state {
+            EffectState::Awaited(awaited) => Some((step, &effect.id, &**awaited)),
+            _ => None,
         })
     }
 
@@ -245,168 +279,85 @@ impl Run {
             occurrence: effect.occurrence,
         }
     }
-}
 
-impl Step {
-    /// Folds an event of this step. One line for each legal transition.
-    fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), String> {
-        use StepStatus as S;
-        match (&self.status, event) {
-            (S::Pending | S::BackingOff { .. }, Event::StepStarted { attempt, .. })
-                if *attempt == self.attempt + 1 =>
-            {
-                self.attempt = *attempt;
-                self.status = S::Running { since: at };
-            }
-            (S::Pending, Event::StepSkipped { .. }) => self.status = S::Skipped,
-            (S::Running { .. }, Event::StepCompleted { output, .. }) => {
-                self.status = S::Completed { output: output.clone() };
-            }
-            (S::Pending | S::Running { .. }, Event::StepFailed { next: StepRetry::Never, .. }) => {
-                self.status = S::Failed;
-            }
-            (S::Running { .. }, Event::StepFailed { next: StepRetry::At(due), .. }) => {
-                self.status = S::BackingOff { at: *due };
-                self.effects.retain(Effect::outlives_attempt);
-            }
-            (S::Running { .. }, Event::Recorded { effect, asked, answer, .. }) => {
-                let state = EffectState::Recorded { answer: answer.clone() };
-                self.add(effect, *asked, state)?;
-            }
-            (
-                S::Running { .. },
-                Event::Write {
-                    effect,
-                    asked: Some(asked),
-                    event: WriteEvent::Proposed { proposal, judgement },
-                    ..
-                },
-            ) => {
-                let write = Write::proposed((**proposal).clone(), judgement.clone(), at);
-                self.add(effect, *asked, EffectState::Write(Box::new(write)))?;
-            }
-            // A write that is under way ends whatever has become of its step.
-            (_, Event::Write { effect, event, .. }) => {
-                let write =
-                    self.write_mut(effect).ok_or_else(|| format!("there is no write {effect}"))?;
-                write.apply(event, at).map_err(|illegal| illegal.to_string())?;
-            }
-            (status, _) => return Err(format!("it is {}", status.word())),
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, effect: &EffectRef, asked: Digest, state: EffectState) -> Result<(), String> {
-        if self.effect(effect).is_some() {
-            return Err(format!("effect {effect} is there already"));
-        }
-        self.effects.push(Effect { id: effect.clone(), asked, state });
-        Ok(())
-    }
-
-    /// The effect `id`.
+    /// The time at which its goal should be reached.
     #[must_use]
-    pub fn effect(&self, id: &EffectRef) -> Option<&Effect> {
-        self.effects.iter().find(|effect| effect.id == *id)
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let intent = self.definition.intent.as_ref().filter(|_| self.body.is_none())?;
+        intent.deadline.map(|deadline| self.started_at.after(deadline))
     }
 
-    fn write(&self, id: &EffectRef) -> Option<&Write> {
-        match &self.effect(id)?.state {
-            EffectState::Write(write) => Some(write),
-            EffectState::Recorded { .. } => None,
-        }
-    }
-
-    fn write_mut(&mut self, id: &EffectRef) -> Option<&mut Write> {
-        let effect = self.effects.iter_mut().find(|effect| effect.id == *id)?;
-        match &mut effect.state {
-            EffectState::Write(write) => Some(write),
-            EffectState::Recorded { .. } => None,
-        }
-    }
-
-    /// Its output, once it has completed.
+    /// The error of the step that failed it, or why it was aborted, for a person.
     #[must_use]
-    pub fn output(&self) -> Option<&Payload> {
+    pub fn reason(&self) -> Option<String> {
         match &self.status {
-            StepStatus::Completed { output } => Some(output),
+            Status::Failed { cause: Cause::Step { error, .. }, .. } => Some(error.message.clone()),
+            Status::Failed { cause, .. } | Status::Unwinding { cause } => Some(cause.to_string()),
+            Status::Running | Status::Completed { .. } => None,
+        }
+    }
+
+    /// Moves the run to another version of its workflow. Steps keep their state by name; those that are new are pending, and
+    /// those that are gone are forgotten.
+    pub(super) fn migrate(
+        &mut self,
+        workflow: WorkflowRef,
+        agents: BTreeMap<AgentName, u32>,
+        definition: Arc<Workflow>,
+        at: Timestamp,
+    ) {
+        let kept = |step: &workflow::Step| {
+            self.step(&step.name).map_or_else(Step::pending, |(_, state)| state.clone())
+        };
+        self.steps = definition.steps.iter().map(kept).collect();
+        (self.workflow, self.agents, self.definition) = (workflow, agents, definition);
+        self.updated_at = at;
+    }
+
+    /// Folds the events of one record. `library` finds the definition of a beginning or a migration.
+    ///
+    /// # Errors
+    ///
+    /// A text that says what does not fit: an event that cannot follow, or a definition that is missing.
+    pub fn fold(
+        run: Option<Self>,
+        id: &RunId,
+        events: Vec<Event>,
+        at: Timestamp,
+        library: &dyn workflow::Library,
+    ) -> Result<Option<Self>, String> {
+        let find = |workflow: &WorkflowRef, body: Option<&StepName>| {
+            library.resolve(workflow, body).ok_or_else(|| {
+                format!("workflow {workflow} of run {id} is missing from the journal")
+            })
+        };
+        let mut run = run;
+        for event in events {
+            run = Some(match (run, event) {
+                (None, Event::Started(beginning)) => {
+                    let definition = find(&beginning.workflow, beginning.body.as_ref())?;
+                    Self::started(id.clone(), *beginning, definition, at)
+                }
+                (None, event) => return Err(format!("run {id} begins with {}", event.kind())),
+                (Some(mut run), Event::Migrated { workflow, agents, .. }) => {
+                    let definition = find(&workflow, run.body.as_ref())?;
+                    run.migrate(workflow, agents, definition, at);
+                    run
+                }
+                (Some(mut run), event) => {
+                    run.apply(&event, at).map_err(|illegal| illegal.to_string())?;
+                    run
+                }
+            });
+        }
+        Ok(run)
+    }
+
+    /// The error with which the first failed step failed.
+    pub(super) fn first_failure(&self) -> Option<(&workflow::Step, &StepError)> {
+        self.graph().find_map(|(definition, step)| match (&step.status, &step.error) {
+            (StepStatus::Failed, Some(error)) => Some((definition, error)),
             _ => None,
-        }
-    }
-
-    /// Whether nothing more can happen to it.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        match self.status {
-            StepStatus::Completed { .. } | StepStatus::Skipped | StepStatus::Failed => true,
-            StepStatus::Pending | StepStatus::Running { .. } | StepStatus::BackingOff { .. } => {
-                false
-            }
-        }
-    }
-
-    /// Whether a write of it waits for the operator.
-    #[must_use]
-    pub fn waits_for_operator(&self) -> bool {
-        self.effects.iter().any(|effect| match &effect.state {
-            EffectState::Write(write) => write.waits_for_operator(),
-            EffectState::Recorded { .. } => false,
         })
-    }
-}
-
-impl StepStatus {
-    /// The status in a word.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running { .. } => "running",
-            Self::BackingOff { .. } => "backing off",
-            Self::Skipped => "skipped",
-            Self::Completed { .. } => "completed",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Effect {
-    /// What an attempt leaves to the next: everything but writes that certainly did not happen. So nothing is paid for
-    /// twice, and what failed is tried again.
-    fn outlives_attempt(&self) -> bool {
-        match &self.state {
-            EffectState::Recorded { .. } => true,
-            EffectState::Write(write) => {
-                !matches!(write.state, WriteState::Settled(Outcome::Failed { .. }))
-            }
-        }
-    }
-}
-
-/// Whether step `work` is carried out by an agent.
-#[must_use]
-pub(super) fn is_agent(work: &Work) -> bool {
-    match work {
-        Work::Agent(_) => true,
-        Work::Call { .. } => false,
-    }
-}
-
-impl Event {
-    /// The event in a word, as the journal's `kind` shows it.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Started { .. } => "run.started",
-            Self::StepStarted { .. } => "step.started",
-            Self::StepSkipped { .. } => "step.skipped",
-            Self::StepCompleted { .. } => "step.completed",
-            Self::StepFailed { .. } => "step.failed",
-            Self::Recorded { .. } => "effect.recorded",
-            Self::Write { event, .. } => event.kind(),
-            Self::Completed { .. } => "run.completed",
-            Self::Failed { .. } => "run.failed",
-            Self::Dismissed { .. } => "run.dismissed",
-        }
     }
 }

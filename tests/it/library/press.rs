@@ -9,10 +9,12 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use soloist::{
-    connectors::{Connector, Env, Intent, Manifest, Operation, Plan, Probe, Rate},
+    connectors::{
+        Argument, Connector, Env, Intent, Manifest, Operation, OperationKind, Plan, Probe, Rate,
+    },
     fault::Fault,
     payload::Payload,
-    semantics::{ArgumentRole, Reversal, WriteSemantics},
+    semantics::{Reversal, WriteSemantics},
 };
 
 /// A press with one operation, `print`. Its clones share what was printed.
@@ -45,9 +47,14 @@ impl Default for Press {
     fn default() -> Self {
         let print = Operation {
             summary: "Print a text".into(),
+            kind: OperationKind::Write,
+            result: json!(true),
             semantics: WriteSemantics::Opaque,
             reversal: Reversal::Irreversible,
-            arguments: BTreeMap::from([("text", ArgumentRole::Content)]),
+            arguments: BTreeMap::from([(
+                "text".to_owned(),
+                Argument::content(json!({ "type": "string" })),
+            )]),
         };
         let manifest = Manifest {
             system: "a press".into(),

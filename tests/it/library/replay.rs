@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use soloist::{Agent, Failure, RunEnd, Soloist, Turn, inbox::Kind, payload::Payload};
+use soloist::{
+    Agent, Failure, RunEnd, Soloist, Transactional, Turn, inbox::Kind, payload::Payload,
+};
 
 use super::{
     builder, failed, only,
@@ -27,6 +29,8 @@ struct Careful {
 
 impl Agent for Careful {
     const NAME: &'static str = "worker";
+    type Kind = Transactional;
+    const TOOLS: &'static [&'static str] = &["press.print"];
     type Input = String;
     type Output = String;
 
@@ -52,6 +56,8 @@ struct Ordered {
 
 impl Agent for Ordered {
     const NAME: &'static str = "worker";
+    type Kind = Transactional;
+    const TOOLS: &'static [&'static str] = &["press.print"];
     type Input = String;
     type Output = String;
 
@@ -78,7 +84,7 @@ async fn open(data: &Path, agent: impl Agent, press: &Press) -> Soloist {
 async fn leave_waiting(data: &Path, agent: impl Agent, press: &Press) {
     let soloist = open(data, agent, press).await;
     let run = soloist.start("only", "one", &"poster").await.expect("it starts");
-    assert_eq!(run.rest().await.expect("it rests"), RunEnd::Waiting);
+    assert_eq!(run.rest().await.expect("it rests"), RunEnd::Waiting { on: vec![] });
     // The directory is free once every handle is gone.
     drop(run);
     soloist.shutdown().await.expect("it stops");
@@ -90,7 +96,7 @@ async fn a_turn_that_waited_over_a_restart_goes_on_with_what_it_was_told_before(
     let (careful, press) = (Careful::default(), Press::default());
     let soloist = open(dir.path(), careful.clone(), &press).await;
     let run = soloist.start("only", "one", &"poster").await.unwrap();
-    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting);
+    assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
     // The directory is free once every handle is gone.
     drop(run);
     soloist.shutdown().await.unwrap();
@@ -130,7 +136,7 @@ async fn a_turn_whose_effects_changed_places_is_stopped_before_it_does_anything(
     let reason = failed(soloist.run("one").unwrap().rest().await.unwrap());
     assert_eq!(
         reason,
-        "the turn diverged from its journal at effect 0: recorded first#0, asked second#0; nothing was executed. Run it with the agent version that recorded it"
+        "the turn diverged from its journal at effect 0: recorded first#0, asked second#0; nothing was executed. Recorded order: first#0, second#0. Asked order: second#0. Run it with the agent version that recorded it"
     );
     let [incident] = &soloist.inbox().unwrap()[..] else { panic!("one incident") };
     assert_eq!((incident.kind, &incident.reason), (Kind::Incident, &reason));
@@ -149,6 +155,8 @@ async fn an_agent_that_gained_an_effect_still_finds_the_old_ones() {
     struct Longer(Ordered);
     impl Agent for Longer {
         const NAME: &'static str = "worker";
+        type Kind = Transactional;
+        const TOOLS: &'static [&'static str] = &["press.print"];
         type Input = String;
         type Output = String;
         async fn run(&self, turn: Turn, input: String) -> Result<String, Failure> {

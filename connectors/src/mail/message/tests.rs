@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use soloist_kernel::{
+    fault::{FaultClass, Phase},
     id::{EffectId, EffectName, OperationName, RunId, StepName},
     payload::Payload,
+    semantics::WriteSemantics,
 };
 
 use super::*;
-use crate::mail::parse;
+use crate::mail::{connector::send_operation, parse};
 
 fn intent(arguments: &Value) -> Intent {
     let effect = EffectId {
@@ -24,17 +26,21 @@ fn intent(arguments: &Value) -> Intent {
     }
 }
 
+fn send() -> Operation {
+    send_operation(WriteSemantics::Opaque)
+}
+
 fn sender() -> Sender {
     "Käthe Kestrel <studio@kestrel.example>".parse().unwrap()
 }
 
 fn plan(arguments: &Value) -> Plan {
-    compose(&sender(), &intent(arguments)).unwrap()
+    compose(&sender(), &send(), &intent(arguments)).unwrap()
 }
 
 #[track_caller]
 fn refused(arguments: &Value, expected: &str) {
-    let fault = compose(&sender(), &intent(arguments)).unwrap_err();
+    let fault = compose(&sender(), &send(), &intent(arguments)).unwrap_err();
     assert_eq!((fault.class, fault.phase), (FaultClass::Invalid, Phase::NotSent));
     assert!(fault.message.contains(expected), "{fault}");
 }
@@ -108,6 +114,8 @@ fn a_wrong_argument_is_named() {
         arguments
     };
     refused(&json!({"subject": "s", "text": "t"}), "`to`");
+    refused(&with("to", json!(["a@b.example"])), "`to`");
+    refused(&with("references", json!("x@y.example")), "`references`");
     refused(&with("bcc", json!("x@y.example")), "`bcc`");
     for to in [
         "",

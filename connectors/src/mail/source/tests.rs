@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, fs, time::SystemTime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::mail::Mail;
 
 const MAIL: &str = "From: a@b.example\nSubject: hello\n\ntext";
 
@@ -131,8 +130,24 @@ fn a_mail_is_read_as_a_record_that_names_its_change() {
     inbox.write("new/1.host", MAIL);
     let change = inbox.page(1).changes.remove(0);
     let Observed::Record(payload) = change.observed else { panic!("{change:?}") };
-    let mail: Mail = payload.parse().unwrap();
+    let mail: Mail = payload.value.parse().unwrap();
     assert_eq!((mail.identity.as_str(), mail.subject.as_str()), ("1.host", "hello"));
+}
+
+#[test]
+fn a_mail_is_untrusted_and_for_those_it_went_between() {
+    let inbox = Inbox::maildir();
+    let mail = "From: Mara <Mara@bakery.example>\nReply-To: eve@elsewhere.example\nTo: a@b.example, c@d.example\n\ntext";
+    inbox.write("new/1.host", mail);
+    let change = inbox.page(1).changes.remove(0);
+    let Observed::Record(Labeled { labels, .. }) = change.observed else { panic!("{change:?}") };
+    assert_eq!(labels.integrity.word(), "untrusted");
+    assert_eq!(labels.origin, BTreeSet::from(["mail".to_owned()]));
+    for reader in ["mara@bakery.example", "a@b.example", "c@d.example"] {
+        assert!(labels.is_readable_by(reader), "{reader}");
+    }
+    assert!(!labels.is_readable_by("eve@elsewhere.example"));
+    assert_eq!(labels.pii, BTreeSet::from([Pii::Name, Pii::Email]));
 }
 
 #[test]

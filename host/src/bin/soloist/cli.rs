@@ -1,8 +1,19 @@
-//! The command line.
+//! The command line: here what there is, in the folder the words of what has many.
+
+mod definitions;
+mod inbox;
+mod runs;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::{
+    definitions::{PolicyCommand, WorkflowCommand},
+    inbox::InboxCommand,
+    runs::{EventCommand, RunCommand},
+};
+use crate::company::scenario::Scenario;
 
 /// The durable layer beneath a one-person company: agents propose, policy and you decide, and nothing is done twice.
 ///
@@ -34,15 +45,30 @@ pub(crate) enum Command {
     Serve,
     /// Take a folder of mail through the company, once.
     Demo(DemoArguments),
-    /// Runs: one for each mail.
-    Run {
-        #[command(subcommand)]
-        what: RunCommand,
-    },
     /// What waits for you.
     Inbox {
         #[command(subcommand)]
         what: InboxCommand,
+    },
+    /// Runs: start, watch, end and move them.
+    Run {
+        #[command(subcommand)]
+        what: RunCommand,
+    },
+    /// Events: what starts runs, and what runs wait for.
+    Event {
+        #[command(subcommand)]
+        what: EventCommand,
+    },
+    /// Workflows: check, add, compare and draw them.
+    Workflow {
+        #[command(subcommand)]
+        what: WorkflowCommand,
+    },
+    /// Policies: check, test, compare and set them.
+    Policy {
+        #[command(subcommand)]
+        what: PolicyCommand,
     },
     /// What could not be read.
     Quarantine {
@@ -98,64 +124,13 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) workflow: Option<PathBuf>,
 
+    /// A worked example with customers, invoices, payments and a website in a box, instead of mail.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mail", "smtp", "known", "workflow"])]
+    pub(crate) scenario: Option<Scenario>,
+
     /// No progress bar.
     #[arg(long)]
     pub(crate) headless: bool,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum RunCommand {
-    /// List the runs, newest first.
-    List,
-    /// Show a run with its history.
-    Show {
-        /// Its id.
-        id: String,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum InboxCommand {
-    /// List what waits, oldest first.
-    List,
-    /// Show one item: exactly what would leave, and why you are asked.
-    Show {
-        /// Its id.
-        id: String,
-    },
-    /// Let it happen exactly as shown.
-    Approve {
-        /// Its id.
-        id: String,
-    },
-    /// Change it, and let the changed write happen unless policy denies it.
-    Modify {
-        /// Its id.
-        id: String,
-        /// An argument to replace; may be given several times.
-        #[arg(long = "set", value_name = "NAME=VALUE", required = true)]
-        set: Vec<String>,
-    },
-    /// Turn it down, or dismiss an incident.
-    Abort {
-        /// Its id.
-        id: String,
-        /// Why; the agent sees it.
-        #[arg(long, default_value = "the operator turned it down")]
-        reason: String,
-    },
-    /// Say whether a write that may have happened did.
-    #[command(group(clap::ArgGroup::new("outcome").required(true)))]
-    Resolve {
-        /// Its id.
-        id: String,
-        /// It did.
-        #[arg(long, group = "outcome")]
-        happened: bool,
-        /// It did not: send it again.
-        #[arg(long, group = "outcome")]
-        did_not_happen: bool,
-    },
 }
 
 #[derive(Subcommand)]

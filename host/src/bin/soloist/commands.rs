@@ -1,7 +1,14 @@
-//! The commands, a file each.
+//! The commands, a file each; those about workflows and policies read files with `definitions.rs`.
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+mod definitions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod inbox;
+pub(crate) mod policy;
+mod reload;
+pub(crate) mod run;
+pub(crate) mod scenario;
 pub(crate) mod serve;
+pub(crate) mod workflow;

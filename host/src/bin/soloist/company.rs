@@ -1,13 +1,27 @@
-//! The mail company: its agents, its connector, its workflow and its policy, put together from the configuration.
+//! The companies: agents, connectors, workflows and a policy, put together from the configuration.
+//!
+//! The mail company is the one that `soloist` is used with: `agents.rs` has its agents, `sample.rs` some mail for it. The
+//! others are worked examples, which `scenario.rs` puts together: `outreach.rs`, `invoicing.rs`, `content.rs`.
 
 mod agents;
+mod content;
+mod invoicing;
+mod outreach;
 pub(crate) mod sample;
+pub(crate) mod scenario;
+
+#[cfg(test)]
+mod broken;
 
 use std::{path::Path, time::Duration};
 
 use soloist::{
     Builder, Policy, Soloist, Workflow,
-    connectors::mail::{Layout, MailConfig, MailConnector, MailSourceConfig, OutgoingConfig},
+    catalog::Catalog,
+    connectors::{
+        mail::{Layout, MailConfig, MailConnector, MailSourceConfig, OutgoingConfig},
+        sandbox::SandboxWorld,
+    },
 };
 
 use crate::{
@@ -21,38 +35,70 @@ pub(crate) const MAIL: &str = "mail";
 const WORKFLOW: &str = include_str!("../../../company/answer-mail.toml");
 const POLICY: &str = include_str!("../../../company/policy.toml");
 
-/// The kernel that `config` describes. With `interval` it looks for mail by itself.
-pub(crate) fn builder(config: &Config, interval: Option<Duration>) -> Result<Builder, Failure> {
-    let workflow = workflow(config)?;
-    let name = workflow.name.to_string();
-    let mut builder = Soloist::builder()
-        .data_dir(&config.data)
+/// The agents and operations of the company and of the worked examples: what definitions are checked against. Nothing is
+/// opened for it.
+pub(crate) fn catalog(config: &Config) -> Result<Catalog, Failure> {
+    let staff = scenario::agents(mail_staff(config)?);
+    let catalog = staff.catalog().map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let sandbox = SandboxWorld::operations().into_iter();
+    let sandbox = sandbox.filter_map(|(name, operations)| Some((name.parse().ok()?, operations)));
+    let Catalog { agents, mut connectors } = catalog;
+    connectors.extend(sandbox);
+    Ok(Catalog { agents, connectors })
+}
+
+fn mail_staff(config: &Config) -> Result<Builder, Failure> {
+    Ok(Soloist::builder()
         .agent(agents::Triage)
         .agent(agents::Sender)
         .agent(agents::Draft)
         .agent(agents::Remember)
-        .connector(MAIL, connector(config)?)
-        .policy(policy(config)?)
-        .workflow(workflow);
+        .connector(MAIL, connector(config)?))
+}
+
+/// The kernel that `config` describes. With `interval` it looks for mail by itself.
+pub(crate) fn builder(config: &Config, interval: Option<Duration>) -> Result<Builder, Failure> {
+    if let Some(scenario) = config.scenario {
+        return scenario::builder(config, scenario);
+    }
+    let workflow = workflow(config)?;
+    let name = workflow.name.to_string();
+    let mut builder =
+        mail_staff(config)?.data_dir(&config.data).policy(policy(config)?).workflow(workflow);
     if config.mail.source.is_some() {
         builder = builder.intake(MAIL, &name, interval);
     }
     Ok(builder)
 }
 
-fn workflow(config: &Config) -> Result<Workflow, Failure> {
+/// The workflow that the configuration names, or the built-in one.
+pub(crate) fn workflow(config: &Config) -> Result<Workflow, Failure> {
     let (file, text) = definition(config.workflow.as_deref(), "answer-mail.toml", WORKFLOW)?;
-    Workflow::parse(&file, &text).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(Exit::Usage, problems.join("\n"))
-    })
+    parsed_workflow(&file, &text)
 }
 
-fn policy(config: &Config) -> Result<Policy, Failure> {
-    let (file, text) = definition(config.policy.as_deref(), "policy.toml", POLICY)?;
-    let policy = Policy::parse(&file, &text)
-        .map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))?;
+/// The policy that the configuration names, or the built-in one, with the contacts that it lists.
+pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
+    if let Some(scenario) = config.scenario {
+        return scenario.judges(config);
+    }
+    let policy = parsed_policy(config, "policy.toml", POLICY)?;
     Ok(policy.with_list("contacts", config.mail.contacts.iter().cloned()))
+}
+
+fn parsed_workflow(file: &str, text: &str) -> Result<Workflow, Failure> {
+    Workflow::parse(file, text).map_err(|problems| unfit(&problems))
+}
+
+/// The policy that is configured, or this one.
+fn parsed_policy(config: &Config, name: &str, built_in: &str) -> Result<Policy, Failure> {
+    let (file, text) = definition(config.policy.as_deref(), name, built_in)?;
+    Policy::parse(&file, &text).map_err(|problems| unfit(&problems))
+}
+
+fn unfit(problems: &[impl std::fmt::Display]) -> Failure {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::new(Exit::Usage, problems.join("\n"))
 }
 
 fn definition(
@@ -84,4 +130,9 @@ fn connector(config: &Config) -> Result<MailConnector, Failure> {
     };
     MailConnector::new(MailConfig { from: mail.from.clone(), source, outgoing })
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+}
+
+/// An amount for people: `480.00 EUR`.
+fn money(cents: u64, currency: &str) -> String {
+    format!("{}.{:02} {currency}", cents / 100, cents % 100)
 }

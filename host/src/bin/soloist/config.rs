@@ -15,9 +15,13 @@ use serde::{Deserialize, Serialize};
 use soloist::connectors::mail::{SmtpConfig, source::MAIL_BYTES_MAX};
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, DemoArguments},
+    company::scenario::Scenario,
     report::{Exit, Failure},
 };
+
+/// Where the journal is kept if nothing says so.
+pub(crate) const DATA: &str = "soloist-data";
 
 /// The file's name, beside the process and in the data directory.
 const FILE: &str = "soloist.toml";
@@ -34,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) workflow: Option<PathBuf>,
     /// The policy; the built-in one if absent.
     pub(crate) policy: Option<PathBuf>,
+    /// The worked example that this is; the mail company if absent.
+    pub(crate) scenario: Option<Scenario>,
     /// Mail.
     pub(crate) mail: MailSettings,
 }
@@ -61,10 +67,11 @@ pub(crate) struct MailSettings {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data: "soloist-data".into(),
+            data: DATA.into(),
             log: "warn".into(),
             workflow: None,
             policy: None,
+            scenario: None,
             mail: MailSettings::default(),
         }
     }
@@ -87,7 +94,10 @@ impl Default for MailSettings {
 /// What a data directory remembers of the command that first used it.
 #[derive(Serialize)]
 pub(crate) struct Remembered {
-    pub(crate) mail: RememberedMail,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario: Option<Scenario>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mail: Option<RememberedMail>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workflow: Option<PathBuf>,
 }
@@ -120,18 +130,38 @@ impl Config {
         let mut config = merged(own.as_deref(), remembered.as_deref())?;
         config.data = data;
         if let Command::Demo(arguments) = &cli.command {
-            if let Some(workflow) = &arguments.workflow {
-                config.workflow = Some(workflow.clone());
-            }
-            if let Some(source) = &arguments.mail {
-                config.mail.source = Some(source.clone());
-            }
-            if let Some(server) = &arguments.smtp {
-                config.mail.smtp = Some(smtp_flag(server)?);
-            }
-            config.mail.contacts.extend(arguments.known.iter().cloned());
+            config.take(arguments, remembered.is_some())?;
         }
         Ok(config)
+    }
+
+    /// Takes over what the demo's flags say. A data directory that remembers one company is not another's.
+    fn take(&mut self, arguments: &DemoArguments, remembers: bool) -> Result<(), Failure> {
+        let of_mail = arguments.mail.is_some()
+            || arguments.smtp.is_some()
+            || arguments.workflow.is_some()
+            || !arguments.known.is_empty();
+        let wanted = arguments.scenario.or(self.scenario.filter(|_| !of_mail));
+        if remembers && wanted != self.scenario {
+            let is = self.scenario.map_or("the mail company", Scenario::name);
+            let message = format!(
+                "{} belongs to {is}; give another directory with --data",
+                self.data.display()
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        self.scenario = wanted;
+        if let Some(workflow) = &arguments.workflow {
+            self.workflow = Some(workflow.clone());
+        }
+        if let Some(source) = &arguments.mail {
+            self.mail.source = Some(source.clone());
+        }
+        if let Some(server) = &arguments.smtp {
+            self.mail.smtp = Some(smtp_flag(server)?);
+        }
+        self.mail.contacts.extend(arguments.known.iter().cloned());
+        Ok(())
     }
 
     /// Writes `remembered` into the data directory, unless it remembers something already.

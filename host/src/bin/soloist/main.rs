@@ -54,8 +54,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve => commands::serve::serve(config).await,
             Command::Demo(arguments) => commands::demo::demo(config, arguments, cli.json).await,
-            Command::Run { what } => commands::ask::run(&config, what, cli.json).await,
-            Command::Inbox { what } => commands::ask::inbox(&config, what, cli.json).await,
+            Command::Run { what } => commands::run::run(&config, what, cli.json).await,
+            Command::Event { what } => commands::run::event(&config, what, cli.json).await,
+            Command::Inbox { what } => commands::inbox::inbox(&config, what, cli.json).await,
+            Command::Workflow { what } => {
+                commands::workflow::workflow(&config, what, cli.json).await
+            }
+            Command::Policy { what } => commands::policy::policy(&config, what, cli.json).await,
             Command::Quarantine { what } => {
                 commands::ask::quarantine(&config, what, cli.json).await
             }

@@ -1,9 +1,11 @@
 //! Saying things: to people in sentences and tables, to machines in JSON.
 
-use std::process::ExitCode;
+use std::{fmt, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
 use soloist::{Halted, OpenError, journal::fjall};
+
+use crate::config::{Config, DATA};
 
 /// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +40,27 @@ impl Failure {
         Self { exit, message: message.into() }
     }
 
+    /// One whose reasons were all said already.
+    pub(crate) fn said() -> Self {
+        Self::new(Exit::Failed, "")
+    }
+
     /// Says it: on standard error for people, as an object on standard output for machines.
     pub(crate) fn say(&self, json: bool) {
+        if self.message.is_empty() {
+            return;
+        }
         if json {
             println!("{}", json!({ "error": self.message, "exit_code": self.exit as u8 }));
         } else {
             eprintln!("soloist: {}", self.message);
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -76,6 +92,7 @@ impl From<OpenError> for Failure {
             OpenError::Journal(error) => error.into(),
             OpenError::Workflows(_)
             | OpenError::Intake(_)
+            | OpenError::Tool { .. }
             | OpenError::Name(_)
             | OpenError::NoJournal => Self::new(Exit::Usage, error.to_string()),
             OpenError::Read(_) => Self::new(Exit::Refused, error.to_string()),
@@ -116,4 +133,26 @@ pub(crate) fn text(value: &Value, pointer: &str) -> String {
 /// `text` without control characters other than line breaks and tabs.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '·' } else { c }).collect()
+}
+
+/// Prints an answer: as it is to machines, by `show` to people.
+pub(crate) fn answer(answer: &Value, json: bool, show: impl FnOnce(&Value)) {
+    if json {
+        println!("{answer}");
+    } else {
+        show(answer);
+    }
+}
+
+/// The elements of a JSON list; none if it is no list.
+pub(crate) fn entries(answer: &Value) -> &[Value] {
+    answer.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The command line that says `words` to the same data directory.
+pub(crate) fn command(config: &Config, words: &str) -> String {
+    match config.data == Path::new(DATA) {
+        true => format!("soloist {words}"),
+        false => format!("soloist {words} --data {}", config.data.display()),
+    }
 }

@@ -47,6 +47,9 @@ pub(crate) async fn demo(
     arguments: DemoArguments,
     json: bool,
 ) -> Result<(), Failure> {
+    if let Some(scenario) = config.scenario {
+        return super::scenario::scenario(&config, scenario, json).await;
+    }
     let start = Instant::now();
     if config.mail.source.is_none() {
         config.mail.source = Some(sample::folder(&config.data)?);
@@ -165,5 +168,5 @@ fn remembered(config: &Config, arguments: &DemoArguments) -> Result<Remembered, 
         flag.map(|smtp| RememberedSmtp { host: smtp.host.clone(), port: smtp.port, tls: "none" });
     let mail = RememberedMail { source, contacts: config.mail.contacts.clone(), smtp };
     let workflow = arguments.workflow.as_deref().map(absolute).transpose()?;
-    Ok(Remembered { mail, workflow })
+    Ok(Remembered { scenario: None, mail: Some(mail), workflow })
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use soloist::operator::Server;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::reload::reload;
 use crate::{
     company,
     config::Config,
@@ -12,12 +13,14 @@ use crate::{
 };
 
 /// Serves until SIGTERM or SIGINT, then lets what is under way come to an end. A second signal ends it at once, which is
-/// safe: what was cut off goes on at the next start.
+/// safe: what was cut off goes on at the next start. On SIGHUP it reads its policy and its workflow again.
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
-    if config.mail.source.is_none() {
+    if config.mail.source.is_none() && config.scenario.is_none() {
         let message = "there is nothing to read; set `mail.source` in soloist.toml to a Maildir or a folder of .eml files";
         return Err(Failure::new(Exit::Usage, message));
     }
+    // A signal that comes while it starts must not end it.
+    let mut hangup = listen(SignalKind::hangup())?;
     let interval = Duration::from_secs(config.mail.poll_seconds.max(1));
     let soloist = company::builder(&config, Some(interval))?.open().await?;
     let server = Server::start(&config.data, soloist.clone()).map_err(|error| {
@@ -34,10 +37,13 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
         "soloist: serving {}; decide with `soloist inbox list --data {0}`",
         config.data.display()
     );
-    let halted = tokio::select! {
-        biased;
-        halted = soloist.halted() => Some(halted),
-        () = stop.asked() => None,
+    let halted = loop {
+        tokio::select! {
+            biased;
+            halted = soloist.halted() => break Some(halted),
+            () = stop.asked() => break None,
+            _ = hangup.recv() => reload(&config, &soloist).await,
+        }
     };
     drop(server);
     if let Some(halted) = halted {
@@ -51,18 +57,19 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     }
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(Exit::Failed, format!("failed to listen for signals: {error}"))
+    })
+}
+
 struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Stop {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(Exit::Failed, format!("failed to listen for signals: {error}"))
-            })
-        };
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

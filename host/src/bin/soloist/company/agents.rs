@@ -1,14 +1,15 @@
 //! The agents of the mail company. They follow rules and templates; no model is needed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use soloist::{Agent, Failure, Turn, connectors::mail::Mail, memory::entity};
+use soloist::{Agent, Failure, ReadOnly, Turn, connectors::mail::Mail, memory::entity};
 
 /// Decides whether a person waits for an answer, and what about.
 pub(super) struct Triage;
 
 /// What triage found.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Triaged {
     answer: bool,
     reason: &'static str,
@@ -20,10 +21,11 @@ pub(super) struct Triaged {
 
 impl Agent for Triage {
     const NAME: &'static str = "triage";
+    type Kind = ReadOnly;
     type Input = Mail;
     type Output = Triaged;
 
-    async fn run(&self, _turn: Turn, mail: Mail) -> Result<Triaged, Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, mail: Mail) -> Result<Triaged, Failure> {
         let to = mail.reply_to.as_ref().unwrap_or(&mail.from);
         let no_answer = no_answer_because(&mail, &to.address);
         let name = mail.from.name.clone().filter(|name| !name.trim().is_empty());
@@ -84,14 +86,14 @@ fn topic(mail: &Mail) -> &'static str {
 /// Looks up who the sender is and what was last said to them.
 pub(super) struct Sender;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct Contact {
     address: String,
     name: String,
 }
 
 /// What is known of the sender.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Known {
     contact: String,
     last_said: Option<Value>,
@@ -99,10 +101,15 @@ pub(super) struct Known {
 
 impl Agent for Sender {
     const NAME: &'static str = "sender";
+    type Kind = ReadOnly;
     type Input = Contact;
     type Output = Known;
 
-    async fn run(&self, turn: Turn, Contact { address, name }: Contact) -> Result<Known, Failure> {
+    async fn run(
+        &self,
+        turn: Turn<ReadOnly>,
+        Contact { address, name }: Contact,
+    ) -> Result<Known, Failure> {
         let contact = entity("mail", &address);
         if turn.fact(&contact, "name").await?.is_none() {
             turn.remember(&contact, "name", &name).await?;
@@ -115,7 +122,7 @@ impl Agent for Sender {
 /// Writes an answer from a template.
 pub(super) struct Draft;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct Brief {
     topic: String,
     name: String,
@@ -123,7 +130,7 @@ pub(super) struct Brief {
     last_said: Option<Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Drafted {
     topic: String,
     subject: String,
@@ -135,10 +142,11 @@ const SUBJECT_CHARS_MAX: usize = 150;
 
 impl Agent for Draft {
     const NAME: &'static str = "draft";
+    type Kind = ReadOnly;
     type Input = Brief;
     type Output = Drafted;
 
-    async fn run(&self, _turn: Turn, brief: Brief) -> Result<Drafted, Failure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, brief: Brief) -> Result<Drafted, Failure> {
         let subject: String = brief.subject.split_whitespace().collect::<Vec<_>>().join(" ");
         let answered = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         let subject = match (subject.is_empty(), answered) {
@@ -177,14 +185,14 @@ impl Agent for Draft {
 /// Remembers what was said.
 pub(super) struct Remember;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct Said {
     contact: String,
     subject: String,
     topic: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LastSaid {
     subject: String,
     topic: String,
@@ -193,10 +201,11 @@ struct LastSaid {
 
 impl Agent for Remember {
     const NAME: &'static str = "remember";
+    type Kind = ReadOnly;
     type Input = Said;
     type Output = u32;
 
-    async fn run(&self, turn: Turn, said: Said) -> Result<u32, Failure> {
+    async fn run(&self, turn: Turn<ReadOnly>, said: Said) -> Result<u32, Failure> {
         let at_ms = turn.now().await?.0;
         let last_said = LastSaid { subject: said.subject, topic: said.topic, at_ms };
         Ok(turn.remember(&said.contact, "last_said", &last_said).await?)

@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
-use soloist::{Agent, Failure as AgentFailure, Soloist, Turn, Workflow};
+use soloist::{Agent, Failure as AgentFailure, ReadOnly, Soloist, Turn, Workflow};
 use tokio::task::JoinSet;
 
 use super::bare::Bare;
@@ -51,10 +51,11 @@ struct Noop;
 
 impl Agent for Noop {
     const NAME: &'static str = "noop";
+    type Kind = ReadOnly;
     type Input = u64;
     type Output = u64;
 
-    async fn run(&self, _turn: Turn, input: u64) -> Result<u64, AgentFailure> {
+    async fn run(&self, _turn: Turn<ReadOnly>, input: u64) -> Result<u64, AgentFailure> {
         Ok(input)
     }
 }

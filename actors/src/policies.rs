@@ -1,0 +1,122 @@
+//! The policy of a kernel: versioned in the journal, so that every judgement names the version that made it.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use soloist_connectors::Env;
+use soloist_kernel::{
+    codec,
+    id::{Actor, StreamId},
+    journal::{Append, Entry, Journal, ProjectionKey, ReadError, StreamSeq},
+    policy::Policy,
+};
+
+/// Table of the newest version of the policy.
+const NEWEST: &str = "policy-newest";
+/// Table of every version's text.
+pub(crate) const TEXTS: &str = "policies";
+/// The only key of [`NEWEST`].
+const KEY: &str = "policy";
+/// Version of the stored events of the policy's stream.
+const EVENTS_VERSION: u16 = 1;
+
+/// The policy that judges now.
+#[derive(Default)]
+pub(crate) struct Policies {
+    current: Mutex<Arc<Policy>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Newest {
+    version: u32,
+    digest: String,
+}
+
+#[derive(Serialize)]
+enum StoredEvent<'a> {
+    Set { version: u32, source: &'a str },
+}
+
+impl Policies {
+    /// The policy that judges now.
+    pub(crate) fn current(&self) -> Arc<Policy> {
+        self.current.lock().expect("reading a policy does not panic").clone()
+    }
+
+    /// What must be appended for `policy` to be the next version, if it differs from the newest; and it in its version.
+    pub(crate) fn next(
+        policy: Policy,
+        journal: &dyn Journal,
+        env: &Env,
+    ) -> Result<(Policy, Option<Append>), ReadError> {
+        let digest = policy.digest().to_hex();
+        let newest: Option<Newest> = journal
+            .projection(&ProjectionKey::new(NEWEST, KEY))?
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(known) = newest.as_ref().filter(|newest| newest.digest == digest) {
+            return Ok((policy.with_version(known.version), None));
+        }
+        let version = newest.map_or(1, |newest| newest.version + 1);
+        let policy = policy.with_version(version);
+        let append = set(&policy, digest, env);
+        Ok((policy, Some(append)))
+    }
+
+    /// Judges by `policy` from now on.
+    pub(crate) fn put(&self, policy: Policy) {
+        *self.current.lock().expect("reading a policy does not panic") = Arc::new(policy);
+    }
+}
+
+/// The text of `version` of the policy, or of the newest one.
+pub(crate) fn text(
+    journal: &dyn Journal,
+    version: Option<u32>,
+) -> Result<Option<(u32, String)>, ReadError> {
+    let newest = || -> Result<Option<u32>, ReadError> {
+        let found = journal.projection(&ProjectionKey::new(NEWEST, KEY))?;
+        let newest = found.and_then(|bytes| serde_json::from_slice::<Newest>(&bytes).ok());
+        Ok(newest.map(|newest| newest.version))
+    };
+    let version = match version {
+        Some(version) => Some(version),
+        None => newest()?,
+    };
+    let Some(version) = version else { return Ok(None) };
+    let found = journal.projection(&text_key(version))?;
+    Ok(found.map(|bytes| (version, String::from_utf8_lossy(&bytes).into_owned())))
+}
+
+fn text_key(version: u32) -> ProjectionKey {
+    ProjectionKey::new(TEXTS, format!("{version:010}"))
+}
+
+/// The stream of the policy's versions.
+fn stream() -> StreamId {
+    StreamId::new("policy").expect("`policy` is a name")
+}
+
+fn set(policy: &Policy, digest: String, env: &Env) -> Append {
+    let version = policy.version();
+    let newest = serde_json::to_vec(&Newest { version, digest }).expect("plain data is JSON");
+    let event = StoredEvent::Set { version, source: policy.source() };
+    let entry = Entry {
+        stream: stream(),
+        stream_seq: StreamSeq(u64::from(version)),
+        at: env.now(),
+        actor: Actor::operator(),
+        causation: None,
+        correlation: None,
+        kind: "policy.set".into(),
+        version: EVENTS_VERSION,
+        payload: codec::encode(&event),
+    };
+    Append {
+        entries: vec![entry],
+        projections: vec![
+            (text_key(version), Some(policy.source().as_bytes().to_vec())),
+            (ProjectionKey::new(NEWEST, KEY), Some(newest)),
+        ],
+        ..Append::default()
+    }
+}
