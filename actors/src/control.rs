@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use soloist_kernel::{
     id::{EventId, InboxId, RunId, WorkflowRef},
-    journal::{AppendError, ReadError, StreamSeq},
+    journal::{AppendError, ReadError},
     labels::{Labeled, Labels},
     payload::Payload,
     policy::Policy,
@@ -22,7 +22,7 @@ use crate::{
     handle::{DecideError, EmitError, RunHandle, Soloist, StartError},
     policies::Policies,
     run::Asked,
-    schedules,
+    schedules, views,
     workflows::Workflows,
 };
 
@@ -276,19 +276,7 @@ impl Soloist {
     /// [`ReadError`].
     pub fn folded(&self, id: &RunId) -> Result<Option<Run>, ReadError> {
         let context = self.context();
-        let library = context.library();
-        let mut folded = None;
-        for record in context.journal.stream(&id.stream(), StreamSeq(0))? {
-            let damaged = |problem: String| ReadError::Damaged { seq: record.seq, problem };
-            let fetch = |digest: &_| context.journal.blob(digest);
-            let events = run::decode(record.entry.version, &record.entry.payload, &fetch)
-                .map_err(|error| damaged(error.to_string()))?;
-            folded = Run::fold(folded, id, events, record.entry.at, &library).map_err(damaged)?;
-            if let Some(run) = &mut folded {
-                run.stream_seq = record.entry.stream_seq;
-            }
-        }
-        Ok(folded)
+        views::fold(&*context.journal, id, None, &context.library())
     }
 }
 

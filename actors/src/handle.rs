@@ -239,12 +239,7 @@ impl Soloist {
     ///
     /// [`DecideError`].
     pub async fn modify(&self, item: &str, arguments: &impl Serialize) -> Result<(), DecideError> {
-        let item = InboxId::new(item)?;
-        let arguments =
-            Payload::of(arguments).map_err(|error| DecideError::Invalid(error.to_string()))?;
-        let (reply, answer) = oneshot::channel();
-        let asked = Asked::Modify { item: item.clone(), arguments, by: "operator".into(), reply };
-        self.ask_item(item, asked, answer).await
+        self.modify_as(item, arguments, "operator").await
     }
 
     pub(crate) async fn ask_item(

@@ -8,6 +8,7 @@ use soloist_kernel::{
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
     run::{self, Occurrence, Run, project},
     time::Timestamp,
+    workflow::Library,
 };
 
 use crate::{events, policies, workflows::Workflows};
@@ -113,16 +114,27 @@ pub fn quarantined(journal: &dyn Journal) -> Result<Vec<Quarantined>, ReadError>
 ///
 /// [`ReadError`].
 pub fn folded(journal: &dyn Journal, id: &RunId) -> Result<Option<Run>, ReadError> {
-    let workflows = Workflows::default();
-    workflows.load(journal)?;
-    let library = workflows.shelf(journal);
-    let mut folded = None;
-    for record in journal.stream(&id.stream(), StreamSeq(0))? {
+    fold(journal, id, None, &Workflows::default().shelf(journal))
+}
+
+/// The run `id` as the records after `from`, a snapshot of it, lead to it.
+pub(crate) fn fold(
+    journal: &dyn Journal,
+    id: &RunId,
+    from: Option<Run>,
+    library: &dyn Library,
+) -> Result<Option<Run>, ReadError> {
+    let after = from.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
+    let mut folded = from;
+    for record in journal.stream(&id.stream(), after)? {
         let damaged = |problem: String| ReadError::Damaged { seq: record.seq, problem };
         let fetch = |digest: &_| journal.blob(digest);
         let events = run::decode(record.entry.version, &record.entry.payload, &fetch)
             .map_err(|error| damaged(error.to_string()))?;
-        folded = Run::fold(folded, id, events, record.entry.at, &library).map_err(damaged)?;
+        folded = Run::fold(folded, id, events, record.entry.at, library).map_err(damaged)?;
+        if let Some(run) = &mut folded {
+            run.stream_seq = record.entry.stream_seq;
+        }
     }
     Ok(folded)
 }

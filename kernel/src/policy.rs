@@ -41,7 +41,11 @@ pub use example::ExampleResult;
 pub use judge::Redaction;
 
 use self::{builtin::Builtins, example::Example, rule::Rule};
-use crate::{payload::Digest, time::Timestamp};
+use crate::{
+    payload::Digest,
+    time::Timestamp,
+    workflow::problem::{advice, place},
+};
 
 /// Longest policy, in bytes. A person has to keep it in view.
 pub const POLICY_BYTES_MAX: usize = 256 << 10;
@@ -223,12 +227,4 @@ pub struct PolicyProblem {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-}
-
-fn place(what: &str, name: Option<&str>) -> String {
-    name.map(|name| format!(", {what} `{name}`")).unwrap_or_default()
-}
-
-fn advice(text: Option<&str>) -> String {
-    text.map(|text| format!("; {text}")).unwrap_or_default()
 }

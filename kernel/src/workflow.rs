@@ -29,7 +29,7 @@ mod graph;
 mod intent;
 mod library;
 mod mermaid;
-mod problem;
+pub(crate) mod problem;
 mod schedule;
 mod text;
 

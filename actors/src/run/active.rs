@@ -29,6 +29,7 @@ use crate::{
     handle::RunEnd,
     runs, timers,
     turn::Reply,
+    views,
 };
 
 /// An active run.
@@ -288,19 +289,10 @@ impl Active {
         let stream = self.id.stream();
         let library = self.context.library();
         let snapshot = journal.snapshot(&stream)?;
-        let mut run =
+        let run =
             snapshot.and_then(|snapshot| run::restore(self.id.clone(), &snapshot.state, &library));
-        let after = run.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
-        self.last_snapshot = after;
-        for record in journal.stream(&stream, after)? {
-            let fetch = |digest: &_| journal.blob(digest);
-            let events = run::decode(record.entry.version, &record.entry.payload, &fetch)?;
-            run = Run::fold(run, &self.id, events, record.entry.at, &library)?;
-            if let Some(run) = &mut run {
-                run.stream_seq = record.entry.stream_seq;
-            }
-        }
-        self.run = run;
+        self.last_snapshot = run.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
+        self.run = views::fold(&*journal, &self.id, run, &library)?;
         Ok(self.run.is_some())
     }
 }

@@ -26,11 +26,11 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-fn place(what: &str, name: Option<&str>) -> String {
+pub(crate) fn place(what: &str, name: Option<&str>) -> String {
     name.map(|name| format!(", {what} `{name}`")).unwrap_or_default()
 }
 
-fn advice(text: Option<&str>) -> String {
+pub(crate) fn advice(text: Option<&str>) -> String {
     text.map(|text| format!("; {text}")).unwrap_or_default()
 }
 
