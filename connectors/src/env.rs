@@ -9,6 +9,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use soloist_kernel::time::Timestamp;
 
+use crate::hints::Hints;
+
 /// Tells the wall time.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
@@ -24,12 +26,16 @@ impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
 /// A point where the simulator may let others run first.
 type Perturb = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// Who is told of limits.
+type LimitsSink = Arc<dyn Fn(Hints) + Send + Sync>;
+
 /// The world as actors and connectors see it. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Env {
     clock: Arc<dyn Clock>,
     seed: [u8; 32],
     perturb: Option<Perturb>,
+    limits_sink: Option<LimitsSink>,
 }
 
 impl Env {
@@ -37,13 +43,13 @@ impl Env {
     /// from its operating system once; the kernel journals whatever it draws from it.
     #[must_use]
     pub fn real(seed: [u8; 32]) -> Self {
-        Self { clock: Arc::new(system_time), seed, perturb: None }
+        Self { clock: Arc::new(system_time), seed, perturb: None, limits_sink: None }
     }
 
     /// A world with `clock` for its wall time, and `seed`.
     #[must_use]
     pub fn with_clock(clock: impl Clock, seed: [u8; 32]) -> Self {
-        Self { clock: Arc::new(clock), seed, perturb: None }
+        Self { clock: Arc::new(clock), seed, perturb: None, limits_sink: None }
     }
 
     /// The same world, with `perturb` awaited at every send, spawn and append.
@@ -53,6 +59,14 @@ impl Env {
         F: Future<Output = ()> + Send + 'static,
     {
         self.perturb = Some(Arc::new(move || Box::pin(perturb())));
+        self
+    }
+
+    /// The same world, with `sink` told what the other side says of its limits. The caller of a connector gives each its
+    /// own.
+    #[must_use]
+    pub fn with_limits_sink(mut self, sink: impl Fn(Hints) + Send + Sync + 'static) -> Self {
+        self.limits_sink = Some(Arc::new(sink));
         self
     }
 
@@ -75,6 +89,14 @@ impl Env {
             perturb().await;
         }
     }
+
+    /// Tells what the other side said of its limits, in the answer to a call that succeeded or failed. Nothing without a
+    /// sink.
+    pub fn limits(&self, hints: Hints) {
+        if let Some(sink) = &self.limits_sink {
+            sink(hints);
+        }
+    }
 }
 
 impl fmt::Debug for Env {
@@ -90,4 +112,22 @@ impl fmt::Debug for Env {
 fn system_time() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn the_sink_is_told_what_a_connector_says_of_limits() {
+        let env = Env::with_clock(|| Timestamp(1), [0; 32]);
+        let told = Arc::new(Mutex::new(vec![]));
+        let hints = Hints { retry_at: Some(Timestamp(7)), remaining: None };
+        env.limits(hints);
+        let sink = Arc::clone(&told);
+        env.with_limits_sink(move |hints| sink.lock().unwrap().push(hints)).limits(hints);
+        assert_eq!(*told.lock().unwrap(), [hints]);
+    }
 }

@@ -18,6 +18,7 @@ pub mod semantics;
 
 pub mod effect;
 pub mod expression;
+pub mod gate;
 pub mod inbox;
 pub mod policy;
 pub mod redact;
