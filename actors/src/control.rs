@@ -188,6 +188,10 @@ impl Soloist {
         by: &str,
     ) -> Result<(), DecideError> {
         let item = InboxId::new(item)?;
+        if views::incident(self.journal(), &item)?.is_some() {
+            let problem = format!("item {item} is an incident, which proposes nothing; decide it");
+            return Err(Refusal::Unfit { problem }.into());
+        }
         let arguments =
             Payload::of(arguments).map_err(|error| DecideError::Invalid(error.to_string()))?;
         let (reply, answer) = oneshot::channel();

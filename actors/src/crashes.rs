@@ -148,7 +148,7 @@ async fn verdict(soloist: &Soloist, semantics: WriteSemantics, world: &World, ca
                 assert_eq!(semantics, WriteSemantics::Opaque, "{case}: only the unknowable waits");
                 let item = items
                     .iter()
-                    .find(|item| item.run.as_str() == id)
+                    .find(|item| item.run.as_ref().is_some_and(|run| run.as_str() == id))
                     .expect("what waits is in the inbox");
                 assert_eq!(item.kind, Kind::Ambiguous, "{case}");
             }

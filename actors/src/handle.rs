@@ -23,7 +23,7 @@ pub use answers::{DecideError, EmitError, Halted, PullError, Pulled, RunEnd, Sta
 use crate::{
     builder::Builder,
     context::{Context, Stats},
-    events, intake,
+    events, incidents, intake,
     run::{Asked, Begin, Which},
     runs,
     views::{self, Quarantined, RunView},
@@ -228,6 +228,13 @@ impl Soloist {
         by: &str,
     ) -> Result<(), DecideError> {
         let item = InboxId::new(item)?;
+        if views::incident(self.journal(), &item)?.is_some() {
+            let released = incidents::decide(&self.context, &item, &decision, by).await?;
+            if let Some(run) = released {
+                self.deliver(&run, Asked::Recover);
+            }
+            return Ok(());
+        }
         let (reply, answer) = oneshot::channel();
         let asked = Asked::Decide { item: item.clone(), decision, by: by.into(), reply };
         self.ask_item(item, asked, answer).await

@@ -30,6 +30,7 @@ mod crashes;
 mod events;
 mod governor;
 mod handle;
+mod incidents;
 mod intake;
 mod log;
 mod memory;

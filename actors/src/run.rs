@@ -31,11 +31,13 @@ use soloist_kernel::{
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
     run::{EffectRef, Occurrence, Probed, Request, project::Ended},
+    time::Timestamp,
 };
 use tokio::sync::oneshot;
 
 pub(crate) use self::{
     active::Active,
+    asked::by_whom,
     line::{CallEnd, CallGuard, CallLine, Line, Purpose, TurnEnd, TurnGuard},
 };
 use crate::{
@@ -99,6 +101,8 @@ pub(crate) enum Message {
     Answered { line: CallLine, attempt: u32, end: CallEnd },
     /// A probe ended.
     Probed { line: CallLine, found: Probed },
+    /// There is no time or no room for a call for long: it is put aside.
+    NotNow { line: CallLine, until: Timestamp, reason: String },
     /// Whoever was asked for room or a probe is gone.
     CallLost { line: CallLine },
     /// Look again at what is outstanding.
@@ -133,6 +137,9 @@ pub(crate) enum Asked {
     Abort { by: String, reason: String, reply: Option<oneshot::Sender<Result<(), DecideError>>> },
     /// Go on under another version of the workflow.
     Migrate { to: WorkflowRef, by: String, reply: oneshot::Sender<Result<(), DecideError>> },
+    /// The way to a connector is free again: writes to it that are put aside go on.
+    #[cfg_attr(not(test), expect(dead_code, reason = "connectors do not call back yet"))]
+    Unpark { connector: ConnectorName },
     /// Something may be due by itself.
     Tick,
     /// Go on after a restart.

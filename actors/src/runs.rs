@@ -207,7 +207,7 @@ impl State {
 
     fn run_of(&self, item: &InboxId) -> Result<Option<RunId>, ReadError> {
         let found = views::inbox_item(&*self.context.journal, item)?;
-        Ok(found.map(|item| item.run))
+        Ok(found.and_then(|item| item.run))
     }
 
     fn rest(&mut self, run: &RunId, handled: u64) {

@@ -1,7 +1,9 @@
 //! What turns wait for and what starts runs, in virtual time: a night's sleep takes no time here.
 
 mod events;
+mod incidents;
 mod labels;
+mod parked;
 mod versions;
 mod waits;
 

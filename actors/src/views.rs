@@ -5,6 +5,7 @@ pub use soloist_kernel::run::RunSummary;
 use soloist_kernel::{
     id::{ConnectorName, InboxId, RunId, WorkflowName, WorkflowRef},
     inbox::{self, Item},
+    incident::{self, Incident},
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
     run::{self, Occurrence, Run, project},
     time::Timestamp,
@@ -62,6 +63,40 @@ pub fn inbox(journal: &dyn Journal) -> Result<Vec<Item>, ReadError> {
 pub fn inbox_item(journal: &dyn Journal, id: &InboxId) -> Result<Option<Item>, ReadError> {
     let found = journal.projection(&ProjectionKey::new(inbox::TABLE, id.as_str()))?;
     Ok(found.and_then(|bytes| Item::from_bytes(&bytes).ok()))
+}
+
+/// The incidents of the kernel itself, oldest first: those that wait in the inbox, and those that were dismissed and whose run
+/// is still set aside; at most [`LIST_MAX`].
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn incidents(journal: &dyn Journal) -> Result<Vec<Incident>, ReadError> {
+    let found = journal.projections(incident::TABLE, "", "", LIST_MAX)?;
+    let mut incidents: Vec<Incident> =
+        found.iter().filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok()).collect();
+    incidents.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+    Ok(incidents)
+}
+
+/// One incident of the kernel itself; `None` if there is none with the id.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn incident(journal: &dyn Journal, id: &InboxId) -> Result<Option<Incident>, ReadError> {
+    let found = journal.projection(&incident::key(id))?;
+    Ok(found.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The incident by which `run` is set aside; `None` if it is not.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn set_aside(journal: &dyn Journal, run: &RunId) -> Result<Option<InboxId>, ReadError> {
+    let found = journal.projection(&incident::quarantined_key(run))?;
+    Ok(found.and_then(|bytes| InboxId::new(String::from_utf8_lossy(&bytes)).ok()))
 }
 
 /// The runs, newest first by their last event; at most [`LIST_MAX`] that are active and as many that are over.

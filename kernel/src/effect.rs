@@ -15,6 +15,8 @@
 //!
 //! *Reproposed* puts an asking write before policy again, because policy or the connector has changed since it was shown.
 //! *Stopped* ends what is not under way, because the run has ended. A write that takes an earlier one back goes the same way.
+//! *Parked* puts aside what would wait long for its next attempt or probe, so that its run can leave memory; *Unparked* has it
+//! go on where it was, and it keeps its place in line.
 
 mod after_fault;
 mod decision;
@@ -153,6 +155,15 @@ pub enum WriteEvent {
         /// Why.
         reason: String,
     },
+    /// Its next attempt or probe is far away: it is put aside until then.
+    Parked {
+        /// Until when, if its connector does not call it before.
+        until: Timestamp,
+        /// Why it waits.
+        reason: String,
+    },
+    /// It waited long enough, or its connector has called it: it goes on.
+    Unparked,
 }
 
 impl WriteEvent {
@@ -188,6 +199,8 @@ impl WriteEvent {
             Self::Delegated { .. } => "write.delegated",
             Self::Expired { .. } => "write.expired",
             Self::Stopped { .. } => "write.stopped",
+            Self::Parked { .. } => "write.parked",
+            Self::Unparked => "write.unparked",
         }
     }
 }

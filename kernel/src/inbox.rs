@@ -1,7 +1,8 @@
 //! The inbox: what waits for the operator, as a projection of the runs.
 //!
 //! An item's id is derived from what waits, so it is the same after every restart, and it changes when what waits changes:
-//! a decision can only meet what was shown.
+//! a decision can only meet what was shown. Incidents of the kernel itself wait in the same table, under ids of their own: see
+//! [`incident`](crate::incident).
 
 mod item;
 

@@ -20,6 +20,7 @@ pub mod effect;
 pub mod expression;
 pub mod gate;
 pub mod inbox;
+pub mod incident;
 pub mod policy;
 pub mod redact;
 pub mod retry;

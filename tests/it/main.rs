@@ -6,6 +6,7 @@ mod approvals;
 mod cli;
 mod definitions;
 mod demo;
+mod incidents;
 mod kill;
 mod kill_outbox;
 mod library;

@@ -355,7 +355,9 @@ fn must_be_durable(event: &Event) -> bool {
             | WriteEvent::Faulted { .. }
             | WriteEvent::ProvenAbsent { .. }
             | WriteEvent::Expired { .. }
-            | WriteEvent::Stopped { .. } => false,
+            | WriteEvent::Stopped { .. }
+            | WriteEvent::Parked { .. }
+            | WriteEvent::Unparked => false,
         },
         Event::StepStarted { .. }
         | Event::StepSkipped { .. }

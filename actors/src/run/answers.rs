@@ -94,6 +94,12 @@ impl Active {
                 let command = Command::Probed { step, effect, found };
                 self.carry_out(command, Actor::kernel()).await.map(drop)
             }
+            Message::NotNow { line, until, reason } => {
+                self.forget_call(&line);
+                let CallLine { step, effect, .. } = line;
+                let command = Command::Park { step, effect, until, reason };
+                self.carry_out(command, Actor::kernel()).await.map(drop)
+            }
             Message::CallLost { line } => {
                 self.forget_call(&line);
                 Ok(())

@@ -74,6 +74,11 @@ impl Active {
                 }
             }
             Asked::Migrate { to, by, reply } => self.migrate(to, by, reply).await,
+            Asked::Unpark { connector } => {
+                let command = Command::Unpark { connector };
+                let result = self.if_begun(command, Actor::kernel()).await;
+                self.tolerate(result)
+            }
             Asked::Tick => {
                 let result = self.tick().await;
                 self.tolerate(result)
@@ -285,7 +290,7 @@ fn relabeled(
 }
 
 /// Who a record is by: the operator, a second one, an agent.
-fn by_whom(by: &str) -> Actor {
+pub(crate) fn by_whom(by: &str) -> Actor {
     match by {
         "operator" => Actor::operator(),
         other => Actor::new(format!("operator:{other}")).unwrap_or_else(|_| Actor::operator()),

@@ -24,6 +24,9 @@ use crate::{agents, connector};
 /// Wait before an action whose actor is restarting is tried again.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
+/// Longest wait for an attempt or a probe that is spent in memory. Longer waits are durable timers, not sleeping actors.
+const INLINE_MAX: Duration = Duration::from_secs(30);
+
 impl Active {
     /// Sets going every action that is not under way yet; what has a higher priority first.
     pub(super) fn launch(&mut self, mut actions: Vec<Action>) {
@@ -149,11 +152,26 @@ impl Active {
     ) -> Option<()> {
         let line = self.call_line(step, effect);
         let wait = self.wait_until(at);
+        if wait > INLINE_MAX {
+            let reason = self.why_later(&line, at, purpose);
+            return self.tell_me(Message::NotNow { line, until: at, reason });
+        }
         if wait > Duration::ZERO {
             self.me.send_after(wait, move || Message::Due { line, purpose });
             return Some(());
         }
         self.admit(line, purpose)
+    }
+
+    /// Why a write is attempted or probed only at `at`, for a person.
+    fn why_later(&self, line: &CallLine, at: Timestamp, purpose: Purpose) -> String {
+        let write = self.run.as_ref().and_then(|run| run.write(&line.step, &line.effect));
+        let doubt = write.and_then(|write| write.doubt.as_ref());
+        let fault = doubt.map_or_else(|| "its last fault".into(), ToString::to_string);
+        match purpose {
+            Purpose::Attempt => format!("it is tried again at {at}, as after {fault}"),
+            Purpose::Probe => format!("it is looked for at {at}, after {fault}"),
+        }
     }
 
     /// Asks the connector for room.

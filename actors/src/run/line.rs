@@ -11,6 +11,7 @@ use soloist_kernel::{
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
     run::{EffectRef, Probed, Request, StepError, StepErrorKind},
+    time::Timestamp,
 };
 
 use super::Message;
@@ -177,6 +178,12 @@ impl CallGuard {
     /// There is room for the call.
     pub(crate) fn room(mut self, purpose: Purpose, room: Room) {
         self.tell(|line| Message::Room { line, purpose, room });
+    }
+
+    /// There is no room for the call for long.
+    #[expect(dead_code, reason = "connectors do not put off yet")]
+    pub(crate) fn not_now(mut self, until: Timestamp, reason: String) {
+        self.tell(|line| Message::NotNow { line, until, reason });
     }
 
     /// The attempt begins: from here on it may have been sent.

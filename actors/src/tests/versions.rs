@@ -1,7 +1,7 @@
 //! Versions side by side: of agents, of workflows, of the policy.
 
 use serde_json::json;
-use soloist_kernel::policy::Policy;
+use soloist_kernel::{inbox::Item, policy::Policy};
 
 use super::*;
 use crate::{Agent, DecideError, Failure, Question, ReadOnly, Turn};
@@ -52,7 +52,8 @@ async fn a_run_stays_with_its_versions_until_it_is_moved() {
     assert_eq!(completed(&soloist, "stays").await, json!(1), "the old workflow, the old agent");
     for run in ["moves", "new"] {
         waits(&soloist, run).await;
-        let item = soloist.inbox().unwrap().into_iter().find(|item| item.run.as_str() == run);
+        let of = |item: &Item| item.run.as_ref().is_some_and(|of| of.as_str() == run);
+        let item = soloist.inbox().unwrap().into_iter().find(of);
         soloist.approve(item.unwrap().id.as_str()).await.unwrap();
         completed(&soloist, run).await;
     }

@@ -28,7 +28,7 @@ pub enum Decision {
         /// A second operator by name, or `agent:NAME`.
         to: String,
     },
-    /// Try a step again that waits after its failure.
+    /// Try a step again that waits after its failure, or let a run go on that was set aside.
     Retry,
     /// Go on after a failed step, with this as its output.
     GoOn {

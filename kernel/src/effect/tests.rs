@@ -55,6 +55,8 @@ fn states() -> Vec<WriteState> {
         WriteState::Probing { at: NOW, probes: 0 },
         WriteState::Ambiguous { fault: fault(), since: NOW },
         WriteState::Settled(Outcome::Landed { receipt: Payload::null(), modified: None }),
+        WriteState::Parked { until: NOW, reason: "far away".into(), probes: None },
+        WriteState::Parked { until: NOW, reason: "far away".into(), probes: Some(1) },
     ]
 }
 
@@ -75,6 +77,8 @@ fn events() -> Vec<WriteEvent> {
         WriteEvent::Delegated { by: "me".into(), to: "bea".into() },
         WriteEvent::Expired { approved: true },
         WriteEvent::Stopped { reason: "over".into() },
+        WriteEvent::Parked { until: NOW, reason: "far away".into() },
+        WriteEvent::Unparked,
     ]
 }
 
@@ -108,15 +112,21 @@ fn every_pair_of_state_and_event_is_decided() {
         asking + write.stopped → settled
         granted + write.attempted → attempting
         granted + write.stopped → settled
+        granted + write.parked → parked
         attempting + write.landed → settled
         attempting + write.faulted → ambiguous
         retrying + write.attempted → attempting
         retrying + write.stopped → settled
+        retrying + write.parked → parked
         probing + write.landed → settled
         probing + write.faulted → ambiguous
         probing + write.proven_absent → retrying
+        probing + write.parked → parked
         ambiguous + write.aborted → settled
         ambiguous + write.resolved → settled
+        parked + write.stopped → settled
+        parked + write.unparked → retrying
+        parked + write.unparked → probing
     "#]]
     .assert_eq(&legal);
 }
@@ -167,6 +177,34 @@ fn a_write_that_may_have_happened_is_not_stopped_into_one_that_did_not() {
     write.apply(&WriteEvent::Faulted { fault: fault(), next }, NOW).unwrap();
     write.apply(&WriteEvent::Stopped { reason: "over".into() }, NOW).unwrap();
     assert_eq!(write.state.word(), "ambiguous");
+}
+
+#[test]
+fn what_is_parked_keeps_its_place_in_line_until_an_attempt_is_made() {
+    let mut write = Write::proposed(proposal("a@b.example"), judgement(Verdict::Allow), NOW);
+    let parked = WriteEvent::Parked { until: Timestamp(9_000), reason: "no room".into() };
+    write.apply(&parked, Timestamp(2_000)).unwrap();
+    write.apply(&WriteEvent::Unparked, Timestamp(3_000)).unwrap();
+    assert_eq!(write.state, WriteState::Retrying { at: Timestamp(3_000) });
+    write.apply(&parked, Timestamp(4_000)).unwrap();
+    assert_eq!(write.queued_at, Some(Timestamp(2_000)));
+    write.apply(&WriteEvent::Unparked, Timestamp(5_000)).unwrap();
+    write.apply(&WriteEvent::Attempted { attempt: 1 }, Timestamp(6_000)).unwrap();
+    assert_eq!(write.queued_at, None);
+}
+
+#[test]
+fn a_probe_that_is_parked_goes_on_as_that_probe_and_then_leaves_the_line() {
+    let mut write = Write::proposed(proposal("a@b.example"), judgement(Verdict::Allow), NOW);
+    write.state = WriteState::Probing { at: NOW, probes: 2 };
+    let parked = WriteEvent::Parked { until: Timestamp(9_000), reason: "no room".into() };
+    write.apply(&parked, Timestamp(2_000)).unwrap();
+    assert!(write.is_in_doubt());
+    write.apply(&WriteEvent::Unparked, Timestamp(3_000)).unwrap();
+    assert_eq!(write.state, WriteState::Probing { at: Timestamp(3_000), probes: 2 });
+    let again = WriteEvent::Faulted { fault: fault(), next: AfterFault::Probe { at: NOW } };
+    write.apply(&again, Timestamp(4_000)).unwrap();
+    assert_eq!((write.queued_at, write.state), (None, WriteState::Probing { at: NOW, probes: 3 }));
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Write {
     pub attempts: u32,
     /// When the first attempt was made.
     pub first_attempt_at: Option<Timestamp>,
+    /// Since when it has been in line for its next attempt or probe: set when it is first parked, and kept until one is made.
+    pub queued_at: Option<Timestamp>,
     /// The fault of an attempt that may have happened, as long as that is not known.
     pub doubt: Option<Fault>,
     /// Its place among what the run has done, counted from one, once it has landed: taking back goes the other way.
@@ -80,6 +82,15 @@ pub enum WriteState {
     },
     /// It is over.
     Settled(Outcome),
+    /// It waits long for its next attempt or probe, and costs no memory meanwhile.
+    Parked {
+        /// Until when, if its connector does not call it before.
+        until: Timestamp,
+        /// Why it waits.
+        reason: String,
+        /// For one that was to be probed: probes made. Until it is, it may have happened.
+        probes: Option<u32>,
+    },
 }
 
 /// An event that cannot follow the state it was applied to: while running a defect, while recovering a damaged journal.
@@ -106,6 +117,7 @@ impl Write {
             round: 0,
             attempts: 0,
             first_attempt_at: None,
+            queued_at: None,
             doubt: None,
             order: 0,
             uncompensated: None,
@@ -177,9 +189,23 @@ impl Write {
                 self.doubt = None;
                 State::Retrying { at }
             }
-            // What waits has not happened. What was to be tried again may have, and then only the operator can tell.
+            (State::Granted | State::Retrying { .. }, Event::Parked { until, reason }) => {
+                State::Parked { until: *until, reason: reason.clone(), probes: None }
+            }
+            (State::Probing { probes, .. }, Event::Parked { until, reason }) => {
+                State::Parked { until: *until, reason: reason.clone(), probes: Some(*probes) }
+            }
+            (State::Parked { probes: None, .. }, Event::Unparked) => State::Retrying { at },
+            (State::Parked { probes: Some(probes), .. }, Event::Unparked) => {
+                State::Probing { at, probes: *probes }
+            }
+            // What waits has not happened. What was to be tried again may have, and then only the operator can tell. What was
+            // to be probed is not stopped: it is found out first.
             (
-                State::Asking { .. } | State::Granted | State::Retrying { .. },
+                State::Asking { .. }
+                | State::Granted
+                | State::Retrying { .. }
+                | State::Parked { probes: None, .. },
                 Event::Stopped { reason },
             ) => match &self.doubt {
                 Some(fault) => State::Ambiguous { fault: fault.clone(), since: at },
@@ -191,6 +217,11 @@ impl Write {
         };
         let again = matches!(next, State::Ambiguous { .. })
             || matches!(event, Event::Reproposed { .. } | Event::Delegated { .. });
+        self.queued_at = match event {
+            Event::Parked { .. } => self.queued_at.or(Some(at)),
+            Event::Unparked => self.queued_at,
+            _ => None,
+        };
         self.round += u32::from(again);
         self.decisions.extend(event.decision());
         self.state = next;
@@ -245,7 +276,27 @@ impl Write {
     /// Whether an attempt is under way, or it is being found out what became of one.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self.state, WriteState::Attempting | WriteState::Probing { .. })
+        matches!(
+            self.state,
+            WriteState::Attempting
+                | WriteState::Probing { .. }
+                | WriteState::Parked { probes: Some(_), .. }
+        )
+    }
+
+    /// Whether it is put aside until its next attempt or probe.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        matches!(self.state, WriteState::Parked { .. })
+    }
+
+    /// When it goes on by itself, if it is put aside.
+    #[must_use]
+    pub fn parked_until(&self) -> Option<Timestamp> {
+        match self.state {
+            WriteState::Parked { until, .. } => Some(until),
+            _ => None,
+        }
     }
 
     /// Whether it waits for the operator.
@@ -289,6 +340,7 @@ impl WriteState {
             Self::Probing { .. } => "probing",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Settled(_) => "settled",
+            Self::Parked { .. } => "parked",
         }
     }
 }

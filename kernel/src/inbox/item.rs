@@ -27,7 +27,7 @@ pub enum Kind {
     Question,
     /// A step failed, and the run waits.
     Escalation,
-    /// A run failed, or is late.
+    /// A run failed, or is late, or the kernel could not keep something going.
     Incident,
 }
 
@@ -38,12 +38,15 @@ pub struct Item {
     pub id: InboxId,
     /// Why it waits.
     pub kind: Kind,
-    /// The run it belongs to.
-    pub run: RunId,
+    /// The run it belongs to. What a supervisor gave up belongs to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
     /// The workflow version of that run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workflow: String,
-    /// The step.
-    pub step: StepName,
+    /// The step, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepName>,
     /// Since when.
     pub since: Timestamp,
     /// Until when it can be decided; then its default counts.
@@ -57,7 +60,7 @@ pub struct Item {
     pub assigned: Option<String>,
     /// What it is about, in one sentence.
     pub title: String,
-    /// For a write: exactly what would leave. For a question: what is asked.
+    /// For a write: exactly what would leave. For a question: what is asked. For what died again and again: each death.
     pub preview: Option<String>,
     /// For a write: its arguments, which `modify` can change. For what failed: the exact input.
     pub arguments: Option<serde_json::Value>,
@@ -343,33 +346,44 @@ fn blank(
     title: String,
 ) -> Item {
     Item {
-        id,
-        kind,
-        run: run.id.clone(),
+        run: Some(run.id.clone()),
         workflow: run.workflow.to_string(),
-        step: step.clone(),
-        since,
-        deadline: None,
-        at_deadline: None,
-        assigned: None,
-        title,
-        preview: None,
-        arguments: None,
-        routing: BTreeMap::new(),
-        provenance: BTreeMap::new(),
-        reversal: None,
-        rule: None,
-        reason: String::new(),
-        remedy: None,
-        digest: None,
-        stands: vec![],
-        left: vec![],
+        step: Some(step.clone()),
         decisions: decisions(run),
-        choices: vec![],
+        ..Item::new(id, kind, since, title)
     }
 }
 
 impl Item {
+    /// An item of which no more is known.
+    pub(crate) fn new(id: InboxId, kind: Kind, since: Timestamp, title: String) -> Self {
+        Self {
+            id,
+            kind,
+            run: None,
+            workflow: String::new(),
+            step: None,
+            since,
+            deadline: None,
+            at_deadline: None,
+            assigned: None,
+            title,
+            preview: None,
+            arguments: None,
+            routing: BTreeMap::new(),
+            provenance: BTreeMap::new(),
+            reversal: None,
+            rule: None,
+            reason: String::new(),
+            remedy: None,
+            digest: None,
+            stands: vec![],
+            left: vec![],
+            decisions: vec![],
+            choices: vec![],
+        }
+    }
+
     /// The item as it is stored in the projection.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -164,7 +164,10 @@ fn to_stop(run: &Run) -> Option<Event> {
     let waits = |state: &WriteState| {
         matches!(
             state,
-            WriteState::Asking { .. } | WriteState::Granted | WriteState::Retrying { .. }
+            WriteState::Asking { .. }
+                | WriteState::Granted
+                | WriteState::Retrying { .. }
+                | WriteState::Parked { probes: None, .. }
         )
     };
     run.writes().find(|(step, _, write)| waits(&write.state) && !run.may_attempt(step, write)).map(

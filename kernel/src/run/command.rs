@@ -12,10 +12,11 @@ use super::{
 use crate::{
     effect::{Decision, Proposal},
     fault::Fault,
-    id::{AgentName, InboxId, RunId, StepName, WorkflowRef},
+    id::{AgentName, ConnectorName, InboxId, RunId, StepName, WorkflowRef},
     labels::Labeled,
     payload::{Digest, Payload},
     policy::Evidence,
+    time::Timestamp,
     workflow::Workflow,
 };
 
@@ -137,6 +138,22 @@ pub enum Command {
         effect: EffectRef,
         /// What it found.
         found: Probed,
+    },
+    /// The next attempt or probe of a write is far away: put it aside.
+    Park {
+        /// The step.
+        step: StepName,
+        /// Which effect.
+        effect: EffectRef,
+        /// Until when.
+        until: Timestamp,
+        /// Why it waits.
+        reason: String,
+    },
+    /// The way to a connector is free again: every write to it that is put aside goes on.
+    Unpark {
+        /// Which.
+        connector: ConnectorName,
     },
     /// An event happened.
     Occur(Box<Occurrence>),

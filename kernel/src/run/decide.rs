@@ -137,6 +137,8 @@ impl Decider<'_> {
                 self.fault(step, effect, attempt, fault)
             }
             Command::Probed { step, effect, found } => self.probed(step, effect, found),
+            Command::Park { step, effect, until, reason } => self.park(step, effect, until, reason),
+            Command::Unpark { connector } => Ok(self.unpark(&connector)),
             Command::Occur(occurrence) => Ok(self.occur(&occurrence)),
             Command::ChildEnded { step, effect, end } => self.child_ended(step, effect, *end),
             Command::Decide { item, decision, by, fresh } => {

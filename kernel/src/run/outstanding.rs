@@ -97,7 +97,8 @@ pub enum Action {
     },
 }
 
-/// Whether nothing is [`outstanding`]: the run is over, or waits for the operator, a time, an event or another run.
+/// Whether nothing is [`outstanding`]: the run is over, or waits for the operator, a time, a connector, an event or another
+/// run.
 #[must_use]
 pub fn is_at_rest(run: &Run) -> bool {
     visit(run, &mut |_| ControlFlow::Break(())).is_continue()
@@ -182,7 +183,10 @@ fn of_write(step: &StepName, effect: &EffectRef, write: &Write) -> Option<Action
         WriteState::Retrying { at } => Some(Action::Attempt { step, effect, at }),
         WriteState::Attempting => Some(Action::Execute { step, effect, attempt: write.attempts }),
         WriteState::Probing { at, .. } => Some(Action::Probe { step, effect, at }),
-        WriteState::Asking { .. } | WriteState::Ambiguous { .. } | WriteState::Settled(_) => None,
+        WriteState::Asking { .. }
+        | WriteState::Ambiguous { .. }
+        | WriteState::Settled(_)
+        | WriteState::Parked { .. } => None,
     }
 }
 
@@ -197,6 +201,8 @@ impl Run {
             .filter_map(|(_, _, awaited)| awaited.what.due());
         let writes = self.writes().filter_map(|(_, _, write)| match write.state {
             WriteState::Asking { deadline, .. } => deadline,
+            // Of a run that has failed as well: one that may have happened is found out.
+            WriteState::Parked { until, .. } => Some(until),
             _ => None,
         });
         let in_time = self.lateness == super::Lateness::InTime && !self.status.is_over();

@@ -1,6 +1,8 @@
 //! What is written beside a run's events, in the same atomic batch: summaries, inbox items, the places reached, and what
 //! wakes a run that has left memory.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -36,6 +38,10 @@ pub const TIMERS: &str = "timers";
 /// Runs that wait for an event, by its type.
 pub const AWAITING: &str = "awaiting";
 
+/// Runs that have a write put aside, by its connector: see [`parked_key`]. The value is the time since when the first of
+/// these has been in line.
+pub const PARKED: &str = "parked";
+
 /// Runs that have ended and whose end the run above has not taken in: see [`Ended`].
 pub const ENDED: &str = "ended";
 
@@ -49,7 +55,7 @@ pub struct RunSummary {
     /// The run it is beneath.
     #[serde(default)]
     pub parent: Option<RunId>,
-    /// `running`, `waiting` (for the operator, a time, an event or another run), `unwinding`, `completed`, `failed` or
+    /// `running`, `waiting` (for the operator, a time, a connector, an event or another run), `unwinding`, `completed`, `failed` or
     /// `aborted`.
     pub status: String,
     /// Why it failed.
@@ -130,6 +136,12 @@ pub fn awaiting_key(event: &EventType, run: &RunId) -> ProjectionKey {
     ProjectionKey::new(AWAITING, format!("{event}/{run}"))
 }
 
+/// The key of a run that has a write to `connector` put aside, in [`PARKED`].
+#[must_use]
+pub fn parked_key(connector: &ConnectorName, run: &RunId) -> ProjectionKey {
+    ProjectionKey::new(PARKED, format!("{connector}/{run}"))
+}
+
 /// The key of the end of `run`, beneath `parent`, in [`ENDED`].
 #[must_use]
 pub fn ended_key(parent: &RunId, run: &RunId) -> ProjectionKey {
@@ -149,6 +161,7 @@ pub fn project(
         items(before, after, &mut changes);
         timers(before, after, &mut changes);
         awaiting(before, after, &mut changes);
+        parked(before, after, &mut changes);
     }
     ended(before, after, &mut changes);
     for event in events {
@@ -161,8 +174,10 @@ pub fn project(
 type Changes = Vec<(ProjectionKey, Option<Vec<u8>>)>;
 
 fn summary(before: Option<&Run>, after: &Run, changes: &mut Changes) {
-    // A failed run with a write under way is not over: the next process must find it.
-    let is_over = |run: &Run| run.status.is_over() && is_at_rest(run);
+    // A failed run with a write under way, or with one that is put aside until it is found out, is not over: the next process
+    // must find it.
+    let has_parked = |run: &Run| run.writes().any(|(_, _, write)| write.is_parked());
+    let is_over = |run: &Run| run.status.is_over() && is_at_rest(run) && !has_parked(run);
     let looks =
         |run: &Run| (is_over(run), is_at_rest(run), run.status.word(), run.workflow.clone());
     let id = after.id.as_str();
@@ -237,6 +252,28 @@ fn awaited_types(run: &Run) -> Vec<EventType> {
         Awaits::Question(_) | Awaits::Until { .. } | Awaits::Child(_) => None,
     });
     types.collect()
+}
+
+fn parked(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let (old, new) = (before.map(in_line).unwrap_or_default(), in_line(after));
+    for connector in old.keys().filter(|old| !new.contains_key(*old)) {
+        changes.push((parked_key(connector, &after.id), None));
+    }
+    for (connector, since) in new.iter().filter(|(new, since)| old.get(*new) != Some(*since)) {
+        let since = since.0.to_be_bytes().to_vec();
+        changes.push((parked_key(connector, &after.id), Some(since)));
+    }
+}
+
+/// The connectors to which `run` has a write put aside, and since when the first of these has been in line.
+fn in_line(run: &Run) -> BTreeMap<ConnectorName, Timestamp> {
+    let mut found = BTreeMap::new();
+    for (_, _, write) in run.writes().filter(|(_, _, write)| write.is_parked()) {
+        let since = write.queued_at.unwrap_or(run.updated_at);
+        let first = found.entry(write.proposal.connector.clone()).or_insert(since);
+        *first = since.min(*first);
+    }
+    found
 }
 
 /// The run above must learn of the end, even if nobody is alive to tell it.

@@ -28,7 +28,7 @@ use crate::{
 pub const SNAPSHOT_EVERY: u64 = 100;
 
 /// The version of the stored state.
-const SNAPSHOT_VERSION: u16 = 2;
+const SNAPSHOT_VERSION: u16 = 3;
 
 /// The state of `run` as bytes, if the records since the snapshot at `last` call for a new one.
 #[must_use]

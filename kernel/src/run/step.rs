@@ -313,11 +313,12 @@ impl Step {
         }
     }
 
-    /// Whether something it asked for is not there yet and comes without its doing: a decision, a time, an event, a run.
+    /// Whether something it asked for is not there yet and comes without its doing: a decision, a time, a connector, an
+    /// event, a run.
     #[must_use]
     pub fn waits(&self) -> bool {
         self.effects.iter().any(|effect| match &effect.state {
-            EffectState::Write(write) => write.waits_for_operator(),
+            EffectState::Write(write) => write.waits_for_operator() || write.is_parked(),
             EffectState::Awaited(awaited) => awaited.is_open(),
             EffectState::Recorded { .. } => false,
         })

@@ -3,6 +3,7 @@
 mod bench;
 mod graph;
 mod pairs;
+mod parked;
 mod random;
 mod saga;
 mod world;

@@ -1,19 +1,26 @@
 //! Decisions about what waits.
 
-use serde_json::{Map, Value};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
 use soloist_actors::{DecideError, Soloist, views};
 use soloist_kernel::{
     effect::Decision,
     id::{Actor, InboxId},
     inbox::Item,
-    journal::Journal,
+    incident::Incident,
+    journal::{Journal, ReadError},
 };
+use tokio::time::timeout;
 
 use super::runs::{at_rest, waits_in};
 use crate::request::Problem;
 
 /// Who decides, where nobody else is named.
 const OPERATOR: &str = "operator";
+
+/// How long the answer to a release waits until the run has come to rest.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn decide(
     soloist: &Soloist,
@@ -22,9 +29,30 @@ pub(super) async fn decide(
     by: Option<&str>,
 ) -> Result<Value, Problem> {
     let found = find(soloist.journal(), item)?;
+    let incident = views::incident(soloist.journal(), &found.id).map_err(Problem::new)?;
+    let releases = matches!(decision, Decision::Retry);
     let decided = soloist.decide_as(item, decision, name(by)?).await;
     decided.map_err(|error| refused(soloist, &found, &error))?;
-    outcome(soloist, &found).await
+    match incident {
+        Some(incident) => decided_incident(soloist, &incident, releases).await,
+        None => outcome(soloist, &found).await,
+    }
+}
+
+/// What came of a decision about an incident of the kernel itself. A run that goes on may be set aside again before it comes
+/// to rest, so it is not waited for without end.
+async fn decided_incident(
+    soloist: &Soloist,
+    incident: &Incident,
+    releases: bool,
+) -> Result<Value, Problem> {
+    let mut outcome = json!({ "run": incident.run(), "status": "dismissed" });
+    if let Some(run) = incident.run().filter(|_| releases) {
+        let rests = timeout(RELEASE_TIMEOUT, at_rest(soloist, run.as_str())).await;
+        outcome = rests.unwrap_or_else(|_| Ok(json!({ "run": run, "status": "running" })))?;
+    }
+    outcome["item"] = Value::String(incident.id.to_string());
+    Ok(outcome)
 }
 
 pub(super) async fn modify(
@@ -51,7 +79,10 @@ pub(super) async fn modify(
 }
 
 async fn outcome(soloist: &Soloist, item: &Item) -> Result<Value, Problem> {
-    let mut outcome = at_rest(soloist, item.run.as_str()).await?;
+    let mut outcome = match &item.run {
+        Some(run) => at_rest(soloist, run.as_str()).await?,
+        None => json!({ "run": null }),
+    };
     outcome["item"] = Value::String(item.id.to_string());
     Ok(outcome)
 }
@@ -66,7 +97,8 @@ fn name(by: Option<&str>) -> Result<&str, Problem> {
 /// Says where what was shown waits now, if it has changed.
 fn refused(soloist: &Soloist, item: &Item, error: &DecideError) -> Problem {
     let DecideError::Changed { .. } = error else { return Problem::new(error) };
-    let waits = waits_in(soloist.journal(), &item.run).unwrap_or_default();
+    let waits = item.run.as_ref().map(|run| waits_in(soloist.journal(), run).unwrap_or_default());
+    let waits = waits.unwrap_or_default();
     let now = waits.iter().find(|waiting| waiting.step == item.step && waiting.id != item.id);
     match now {
         Some(now) => Problem::new(format!(
@@ -78,11 +110,15 @@ fn refused(soloist: &Soloist, item: &Item, error: &DecideError) -> Problem {
     }
 }
 
-/// The waiting item `item`.
+/// The waiting item `item`, or an incident that was dismissed and whose run can still be released.
 pub(super) fn find(journal: &dyn Journal, item: &str) -> Result<Item, Problem> {
+    let look = |id: InboxId| match views::inbox_item(journal, &id)? {
+        Some(item) => Ok(Some(item)),
+        None => Ok(views::incident(journal, &id)?.map(|incident| incident.item())),
+    };
     // What is no id at all is the id of nothing.
-    let found = InboxId::new(item).ok().map(|id| views::inbox_item(journal, &id)).transpose();
-    found.map_err(Problem::new)?.flatten().ok_or_else(|| {
+    let found = InboxId::new(item).ok().map(look).transpose();
+    found.map_err(|error: ReadError| Problem::new(error))?.flatten().ok_or_else(|| {
         Problem::new(format!("nothing waits under the id {item:?}: it was decided already, or never was; see `soloist inbox list`"))
     })
 }

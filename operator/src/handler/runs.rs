@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use soloist_actors::{DecideError, RunEnd, Soloist, StartError, views};
 use soloist_kernel::{
-    id::RunId,
+    effect::{Write, WriteState},
+    id::{RunId, StepName},
     inbox::Item,
     journal::{Journal, ReadError, Record},
     payload::Payload,
-    run::{self, Run},
+    run::{self, EffectRef, Run},
     workflow::find_intent,
 };
 
@@ -34,8 +35,10 @@ pub(super) fn show(journal: &dyn Journal, run: &str) -> Result<Value, Problem> {
         view.records.iter().map(|record| record_view(journal, record)).collect();
     let mut shown = to_json(&view.summary)?;
     // A history that does not fold is shown record by record all the same.
-    shown["steps"] =
-        views::folded(journal, &id).ok().flatten().map_or(Value::Null, |run| steps(&run));
+    let folded = views::folded(journal, &id).ok().flatten();
+    shown["steps"] = folded.as_ref().map_or(Value::Null, steps);
+    shown["set_aside"] = to_json(&views::set_aside(journal, &id).map_err(Problem::new)?)?;
+    shown["parked"] = folded.as_ref().map_or(Value::Null, parked);
     shown["waits"] = ids(&waits_in(journal, &id).map_err(Problem::new)?);
     shown["records"] = Value::Array(records);
     Ok(shown)
@@ -51,6 +54,21 @@ fn steps(run: &Run) -> Value {
         })
     };
     run.graph().map(step).collect()
+}
+
+/// The writes that are put aside, until when, and why.
+fn parked(run: &Run) -> Value {
+    let row = |(step, _, write): (&StepName, &EffectRef, &Write)| {
+        let WriteState::Parked { until, reason, .. } = &write.state else { return None };
+        let what = format!("{}.{}", write.proposal.connector, write.proposal.operation);
+        Some(json!({
+            "step": step,
+            "what": what,
+            "until": until.to_string(),
+            "reason": reason,
+        }))
+    };
+    run.writes().filter_map(row).collect()
 }
 
 fn record_view(journal: &dyn Journal, record: &Record) -> Value {
@@ -224,7 +242,7 @@ pub(super) async fn at_rest(soloist: &Soloist, run: &str) -> Result<Value, Probl
 /// What of `run` waits for the operator.
 pub(super) fn waits_in(journal: &dyn Journal, run: &RunId) -> Result<Vec<Item>, ReadError> {
     let mut items = views::inbox(journal)?;
-    items.retain(|item| item.run == *run);
+    items.retain(|item| item.run.as_ref() == Some(run));
     Ok(items)
 }
 

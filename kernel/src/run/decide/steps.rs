@@ -169,6 +169,7 @@ impl Decider<'_> {
                 events.push(Event::Write { step, effect, asked: None, event });
             }
         }
+        events.extend(self.unpark_due());
         let late = self.run.lateness == Lateness::InTime && !self.run.status.is_over();
         if late && self.run.deadline().is_some_and(|deadline| deadline <= now) {
             events.push(Event::Overdue);

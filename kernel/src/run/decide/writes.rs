@@ -7,7 +7,7 @@ use crate::{
         after_probe,
     },
     fault::{Fault, FaultClass, Phase},
-    id::StepName,
+    id::{ConnectorName, StepName},
     payload::{Digest, Payload},
     policy::Evidence,
     retry::{RetryPolicy, jitter},
@@ -16,6 +16,7 @@ use crate::{
         event::{EffectRef, Event},
         state::Status,
     },
+    time::Timestamp,
     workflow::Work,
 };
 
@@ -128,6 +129,46 @@ impl Decider<'_> {
             }
         };
         Ok(vec![write_event(step, effect, event)])
+    }
+
+    pub(super) fn park(
+        &self,
+        step: StepName,
+        effect: EffectRef,
+        until: Timestamp,
+        reason: String,
+    ) -> Result<Vec<Event>, Refusal> {
+        let write = self.write(&step, &effect)?;
+        match write.state {
+            // What has come by now need not be waited for.
+            WriteState::Granted | WriteState::Retrying { .. } | WriteState::Probing { .. }
+                if until <= self.env.now =>
+            {
+                Ok(vec![])
+            }
+            WriteState::Granted | WriteState::Retrying { .. } | WriteState::Probing { .. } => {
+                Ok(vec![write_event(step, effect, WriteEvent::Parked { until, reason })])
+            }
+            _ => Err(self.stale(format!("the wait of {step}/{effect}"), write.state.word())),
+        }
+    }
+
+    pub(super) fn unpark(&self, connector: &ConnectorName) -> Vec<Event> {
+        self.unparked(|write| write.proposal.connector == *connector)
+    }
+
+    /// What is put aside and has waited long enough goes on, whatever has become of its run.
+    pub(super) fn unpark_due(&self) -> Vec<Event> {
+        self.unparked(|write| write.parked_until().is_some_and(|until| until <= self.env.now))
+    }
+
+    fn unparked(&self, which: impl Fn(&Write) -> bool) -> Vec<Event> {
+        let parked = self.run.writes().filter(|(_, _, write)| write.is_parked() && which(write));
+        parked
+            .map(|(step, effect, _)| {
+                write_event(step.clone(), effect.clone(), WriteEvent::Unparked)
+            })
+            .collect()
     }
 
     /// An attempt that would be repeated in a step or a run that makes none is not: it failed if that is certain, and else the operator

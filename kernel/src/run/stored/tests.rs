@@ -157,11 +157,24 @@ fn samples() -> Vec<Event> {
     events
 }
 
+/// Events of version 2 that were added after journals had been written. They stand at the end, so that those before read as
+/// they did.
+fn added() -> Vec<Event> {
+    let writes = [
+        WriteEvent::Parked { until: Timestamp(7), reason: "no room".into() },
+        WriteEvent::Unparked,
+    ];
+    let event = |event| Event::Write { step: step(), effect: effect(), asked: None, event };
+    writes.map(event).into()
+}
+
 #[test]
 fn events_come_back_as_they_were() {
     let (bytes, blobs) = encode(&samples());
     assert!(blobs.is_empty());
     assert_eq!(decode(EVENTS_VERSION, &bytes, &|_| Ok(None)).unwrap(), samples());
+    let (bytes, _) = encode(&added());
+    assert_eq!(decode(EVENTS_VERSION, &bytes, &|_| Ok(None)).unwrap(), added());
 }
 
 /// If this fails, journals written before no longer read as they did: make a new version instead.
@@ -170,6 +183,11 @@ fn the_stored_bytes_of_version_2_do_not_change() {
     let (bytes, _) = encode(&samples());
     expect_test::expect!["9579c7aeedb1c7e6b5e0c737f6dd6d5ae2e31a6fc9c9eb2414b95f15b411f2b4"]
         .assert_eq(&Digest::of(&bytes).to_hex());
+    let hex: String = encode(&added()).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    expect_test::expect![
+        "02090473656e640463616c6c00000d07076e6f20726f6f6d090473656e640463616c6c00000e"
+    ]
+    .assert_eq(&hex);
 }
 
 #[test]

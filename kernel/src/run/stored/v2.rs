@@ -94,6 +94,8 @@ pub(super) enum StoredWriteEvent {
     Delegated { by: String, to: String },
     Expired { approved: bool },
     Stopped { reason: String },
+    Parked { until: Timestamp, reason: String },
+    Unparked,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -274,6 +276,8 @@ impl StoredWriteEvent {
             WriteEvent::Delegated { by, to } => Self::Delegated { by, to },
             WriteEvent::Expired { approved } => Self::Expired { approved },
             WriteEvent::Stopped { reason } => Self::Stopped { reason },
+            WriteEvent::Parked { until, reason } => Self::Parked { until, reason },
+            WriteEvent::Unparked => Self::Unparked,
         }
     }
 
@@ -298,6 +302,8 @@ impl StoredWriteEvent {
             Self::Delegated { by, to } => WriteEvent::Delegated { by, to },
             Self::Expired { approved } => WriteEvent::Expired { approved },
             Self::Stopped { reason } => WriteEvent::Stopped { reason },
+            Self::Parked { until, reason } => WriteEvent::Parked { until, reason },
+            Self::Unparked => WriteEvent::Unparked,
         })
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::bench::*;
 use crate::{
-    effect::{WriteEvent, tests::proposal},
+    effect::{Write, WriteEvent, tests::proposal},
+    id::EffectName,
     labels::Labeled,
     payload::{Digest, Payload},
     run::*,
@@ -67,6 +68,18 @@ fn events() -> Vec<(String, Event)> {
             asked: Some(asked),
             event: proposed,
         },
+        Event::Write {
+            step: step.clone(),
+            effect: wish(),
+            asked: None,
+            event: WriteEvent::Parked { until: Timestamp(9), reason: "no room".into() },
+        },
+        Event::Write {
+            step: step.clone(),
+            effect: wish(),
+            asked: None,
+            event: WriteEvent::Unparked,
+        },
         Event::Completed { output: labeled() },
         Event::Failed { step: step.clone(), error: error() },
         Event::Unwinding { cause: Cause::Aborted { by: "me".into(), reason: "no".into() } },
@@ -90,11 +103,23 @@ fn events() -> Vec<(String, Event)> {
     events.into_iter().map(|event| (name(&event), event)).collect()
 }
 
-/// A run whose one step is in `status`, and has asked something.
+/// A write that may be attempted.
+fn wish() -> EffectRef {
+    EffectRef { name: EffectName::new("wish").unwrap(), occurrence: 0 }
+}
+
+/// A run whose one step is in `status`, has asked something, and has a write that may be attempted.
 fn run_with(status: StepStatus) -> Run {
     let mut bench = Bench::of("name='x'\n[[step]]\nname='a'\nagent='a'");
     let what = Request::Ask { prompt: "Well?".into(), choices: vec![], deadline: None };
     bench.did(Command::Await { step: step("a"), effect: ask(), asked: Digest::of(b""), what });
+    let judgement = crate::policy::Judgement {
+        verdict: crate::policy::Verdict::Allow,
+        ..crate::policy::Policy::default().judge(&proposal("a@b.example"), &Default::default(), NOW)
+    };
+    let write = Box::new(Write::proposed(proposal("a@b.example"), judgement, NOW));
+    let (id, asked) = (wish(), Digest::of(b""));
+    bench.run.steps[0].effects.push(Effect { id, asked, state: EffectState::Write(write) });
     bench.run.steps[0].status = status;
     bench.run
 }
@@ -135,7 +160,7 @@ fn every_pair_of_a_steps_status_and_an_event_is_decided() {
         pending → failed, run running: step.failed Never
         pending → pending, run completed: run.completed
         pending → pending, run failed: run.failed
-        pending → pending, run running: effect.answered, run.overdue
+        pending → pending, run running: effect.answered, write.parked, run.overdue
         pending → pending, run unwinding: run.unwinding
         pending → running, run running: step.started
         pending → skipped, run running: step.skipped
@@ -145,32 +170,32 @@ fn every_pair_of_a_steps_status_and_an_event_is_decided() {
         running → failed, run running: step.failed Never, step.failed Compensate
         running → running, run completed: run.completed
         running → running, run failed: run.failed
-        running → running, run running: effect.recorded, question.asked, effect.answered, effect.delegated, write.proposed, run.overdue, step.failed StandIn
+        running → running, run running: effect.recorded, question.asked, effect.answered, effect.delegated, write.proposed, write.parked, run.overdue, step.failed StandIn
         running → running, run unwinding: run.unwinding
         running → skipped, run running: step.skipped
         backing off → backing off, run completed: run.completed
         backing off → backing off, run failed: run.failed
-        backing off → backing off, run running: effect.answered, run.overdue
+        backing off → backing off, run running: effect.answered, write.parked, run.overdue
         backing off → backing off, run unwinding: run.unwinding
         backing off → running, run running: step.started
         escalated → completed, run running: step.completed
         escalated → escalated, run completed: run.completed
         escalated → escalated, run failed: run.failed
-        escalated → escalated, run running: effect.answered, run.overdue
+        escalated → escalated, run running: effect.answered, write.parked, run.overdue
         escalated → escalated, run unwinding: run.unwinding
         escalated → failed, run running: step.failed Never
         escalated → running, run running: step.started
         skipped → skipped, run completed: run.completed
         skipped → skipped, run failed: run.failed
-        skipped → skipped, run running: effect.answered, run.overdue
+        skipped → skipped, run running: effect.answered, write.parked, run.overdue
         skipped → skipped, run unwinding: run.unwinding
         completed → completed, run completed: run.completed
         completed → completed, run failed: run.failed
-        completed → completed, run running: effect.answered, run.overdue
+        completed → completed, run running: effect.answered, write.parked, run.overdue
         completed → completed, run unwinding: run.unwinding
         failed → failed, run completed: run.completed
         failed → failed, run failed: run.failed
-        failed → failed, run running: effect.answered, run.overdue
+        failed → failed, run running: effect.answered, write.parked, run.overdue
         failed → failed, run unwinding: run.unwinding
     "#]].assert_eq(&legal(runs, word));
 }
@@ -200,18 +225,18 @@ fn every_pair_of_a_runs_status_and_an_event_is_decided() {
     expect_test::expect![[r#"
         running → completed, InTime: run.completed
         running → failed, InTime: run.failed
-        running → running, InTime: effect.answered
+        running → running, InTime: effect.answered, write.parked
         running → running, Overdue: run.overdue
         running → unwinding, InTime: run.unwinding
         unwinding → failed, InTime: run.unwound
-        unwinding → unwinding, InTime: effect.answered
+        unwinding → unwinding, InTime: effect.answered, write.parked
         unwinding → unwinding, Overdue: run.overdue
-        completed → completed, InTime: effect.answered
+        completed → completed, InTime: effect.answered, write.parked
         completed → unwinding, InTime: run.unwinding
-        failed → failed, InTime: effect.answered
+        failed → failed, InTime: effect.answered, write.parked
         failed → failed, dismissed: run.dismissed
         failed → unwinding, InTime: run.unwinding
-        failed and unwound → failed, InTime: effect.answered
+        failed and unwound → failed, InTime: effect.answered, write.parked
         failed and unwound → failed, dismissed: run.dismissed
     "#]]
     .assert_eq(&legal(runs, word));

@@ -111,6 +111,8 @@ fn whatever_happens_nothing_lands_twice_and_everything_ends() {
         "write.delegated",
         "write.expired",
         "write.stopped",
+        "write.parked",
+        "write.unparked",
         "write.uncompensated",
         "child.unwound",
         "run.completed",

@@ -15,7 +15,7 @@ use crate::{
     fault::{Fault, FaultClass, Phase},
     id::{InboxId, RunId, StepName, WorkflowRef},
     inbox::{self, Waiting},
-    journal::StreamSeq,
+    journal::{ProjectionKey, StreamSeq},
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
     policy::{Evidence, Policy},
@@ -52,6 +52,7 @@ const POLICY: &str = r#"
 pub(super) struct World {
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) journal: Vec<(RunId, Vec<u8>)>,
+    projections: BTreeMap<ProjectionKey, Vec<u8>>,
     /// How often each write has landed, by key; compensations are writes of their own.
     landed: BTreeMap<String, u32>,
     /// The order in which each run has taken things back, by the order in which it did them.
@@ -70,6 +71,7 @@ enum Move {
     Decide(RunId, InboxId),
     Tick(RunId, Timestamp),
     Event(RunId),
+    Unpark(RunId),
     Abort(RunId),
 }
 
@@ -95,6 +97,7 @@ impl World {
         let mut world = Self {
             runs: BTreeMap::new(),
             journal: vec![],
+            projections: BTreeMap::new(),
             landed: BTreeMap::new(),
             taken_back: BTreeMap::new(),
             shelf,
@@ -159,6 +162,9 @@ impl World {
             if running && run.awaited().any(|(_, _, awaited)| waits(awaited)) {
                 moves.push(Move::Event(id()));
             }
+            if run.writes().any(|(_, _, write)| write.is_parked()) {
+                moves.push(Move::Unpark(id()));
+            }
         }
         if moves.is_empty() {
             return None;
@@ -192,6 +198,10 @@ impl World {
                 };
                 self.told(&run, Command::Occur(Box::new(occurrence)));
             }
+            Move::Unpark(run) => {
+                let connector = "mail".parse().unwrap();
+                self.told(&run, Command::Unpark { connector });
+            }
             Move::Abort(run) => {
                 let (by, reason) = ("operator".into(), "enough".into());
                 self.told(&run, Command::Abort { by, reason });
@@ -219,11 +229,17 @@ impl World {
                 self.told(run, Command::Wake { step });
             }
             Action::Attempt { step, effect, at } => {
+                if self.parks(run, &step, &effect) {
+                    return;
+                }
                 self.now = self.now.max(at);
                 self.told(run, Command::Attempt { step, effect });
             }
             Action::Execute { step, effect, attempt } => self.execute(run, step, effect, attempt),
             Action::Probe { step, effect, at } => {
+                if self.parks(run, &step, &effect) {
+                    return;
+                }
                 self.now = self.now.max(at);
                 let found = self.probed(run, &step, &effect);
                 self.told(run, Command::Probed { step, effect, found });
@@ -251,6 +267,18 @@ impl World {
                 self.told(&child, Command::Abort { by, reason });
             }
         }
+    }
+
+    /// Whether a write is put aside instead of being attempted or probed.
+    fn parks(&mut self, run: &RunId, step: &StepName, effect: &EffectRef) -> bool {
+        if !self.trouble() || self.draw(4) != 0 {
+            return false;
+        }
+        let (step, effect) = (step.clone(), effect.clone());
+        let until = self.now.after(std::time::Duration::from_secs(40));
+        let reason = "there is no room".into();
+        self.told(run, Command::Park { step, effect, until, reason });
+        true
     }
 
     fn turn(&mut self, run: &RunId, step: StepName, attempt: u32) {
@@ -467,6 +495,7 @@ impl World {
         old.stream_seq = StreamSeq(SNAPSHOT_EVERY);
         let stored = snapshot(&old, StreamSeq(0)).unwrap();
         assert_eq!(restore(id.clone(), &stored, &self.shelf), Some(old), "a snapshot is the state");
+        self.project(before.as_ref(), &next, &events);
         self.seen.extend(events.iter().map(Event::kind));
         self.journal.push((id.clone(), bytes));
         let ended =
@@ -492,6 +521,35 @@ impl World {
         }
     }
 
+    /// Writes what `events` change in the projections, and checks what these must say of a write that is put aside: its run
+    /// is awake or will be woken, it is found among those that are not over, and its connector finds it.
+    fn project(&mut self, before: Option<&Run>, after: &Run, events: &[Event]) {
+        for (key, value) in project::project(before, after, events) {
+            match value {
+                Some(value) => drop(self.projections.insert(key, value)),
+                None => drop(self.projections.remove(&key)),
+            }
+        }
+        let mut first: Option<Timestamp> = None;
+        for (step, _, write) in after.writes().filter(|(_, _, write)| write.is_parked()) {
+            let until = write.parked_until().unwrap();
+            assert!(after.next_due().is_some_and(|due| due <= until), "it is woken in time");
+            assert!(write.is_in_doubt() || after.may_attempt(step, write), "else it is stopped");
+            let since = write.queued_at.expect("what is put aside is in line");
+            first = Some(first.map_or(since, |first| first.min(since)));
+        }
+        let key = project::parked_key(&"mail".parse().unwrap(), &after.id);
+        let found = self.projections.get(&key).cloned();
+        assert_eq!(found, first.map(|first| first.0.to_be_bytes().to_vec()), "who waits for mail");
+        let has =
+            |table| self.projections.contains_key(&ProjectionKey::new(table, after.id.as_str()));
+        let is_over = after.status.is_over() && is_at_rest(after) && first.is_none();
+        assert_eq!((has(project::ACTIVE), has(project::FINISHED)), (!is_over, is_over));
+        let mut timers = self.projections.keys().filter(|key| key.table == project::TIMERS);
+        let set = timers.find(|key| key.key.split_once('/').unwrap().1 == after.id.as_str());
+        assert_eq!(set, after.next_due().map(|due| project::due_key(due, &after.id)).as_ref());
+    }
+
     /// What a run takes back, it takes back in reverse.
     fn note_taking_back(&mut self, run: &RunId, order: u64) {
         let taken_back = self.taken_back.entry(run.clone()).or_default();
@@ -504,6 +562,8 @@ impl World {
         for (key, count) in &self.landed {
             assert_eq!(*count, 1, "write {key} landed {count} times");
         }
+        let waits = |key: &&ProjectionKey| [project::PARKED, project::TIMERS].contains(&key.table);
+        assert_eq!(self.projections.keys().find(waits), None, "nothing waits any more");
         for run in self.runs.values() {
             assert!(run.status.is_over(), "{} is {}", run.id, run.status.word());
             assert!(inbox::items(run).is_empty(), "{}: {:?}", run.id, inbox::items(run));

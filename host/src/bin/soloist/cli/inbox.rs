@@ -63,7 +63,7 @@ pub(crate) enum InboxCommand {
         #[arg(long, value_name = "NAME|agent:NAME")]
         to: String,
     },
-    /// Try a step again that waits after its failure.
+    /// Try a step again that waits after its failure, or let a run go on that was set aside.
     Retry {
         #[command(flatten)]
         which: Which,

@@ -167,9 +167,9 @@ fn head(item: &Item) {
         ("id", Some(item.id.to_string())),
         ("kind", Some(kind(item.kind).to_owned())),
         ("what", Some(item.title.clone())),
-        ("run", Some(item.run.to_string())),
-        ("workflow", Some(item.workflow.clone())),
-        ("step", Some(item.step.to_string())),
+        ("run", item.run.as_ref().map(ToString::to_string)),
+        ("workflow", Some(item.workflow.clone()).filter(|workflow| !workflow.is_empty())),
+        ("step", item.step.as_ref().map(ToString::to_string)),
         ("since", Some(item.since.to_string())),
         ("until", deadline),
         ("who", item.assigned.clone()),
@@ -221,5 +221,14 @@ fn words(item: &Item, choice: &Choice) -> String {
 
 fn show_outcome(config: &Config, answer: &Value) {
     print!("Decided. ");
+    if answer["status"] == "dismissed" {
+        println!("Incident {} is dismissed.", text(answer, "/item"));
+        if !answer["run"].is_null() {
+            let words = format!("inbox retry {}", text(answer, "/item"));
+            println!("Run {} stays set aside.", text(answer, "/run"));
+            println!("To let it go on: {}", command(config, &words));
+        }
+        return;
+    }
     show_rest(config, answer);
 }

@@ -141,6 +141,18 @@ fn show_run(config: &Config, run: &Value) {
         ]
     };
     table(&["", "", "", ""], &entries(&run["steps"]).iter().map(row).collect::<Vec<_>>());
+    if !run["set_aside"].is_null() {
+        let words = format!("inbox show {}", text(run, "/set_aside"));
+        println!(
+            "It is set aside, because it died again and again. Next: {}",
+            command(config, &words)
+        );
+    }
+    for write in entries(&run["parked"]) {
+        let (what, step) = (text(write, "/what"), text(write, "/step"));
+        let (until, reason) = (text(write, "/until"), text(write, "/reason"));
+        println!("{what} of step `{step}` is put aside until {until}: {reason}");
+    }
     for item in entries(&run["waits"]) {
         println!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
     }
