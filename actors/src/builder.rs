@@ -1,8 +1,12 @@
 //! Making a kernel: what it is made of, and the checks before it starts.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-use ractor::Actor;
 use soloist_connectors::{Connector, Env};
 use soloist_kernel::{
     catalog::Catalog,
@@ -19,14 +23,21 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::{
+    actor::spawn_root,
     agent::{Agent, DynAgent},
+    contained::Contained,
     context::{Context, Counters},
     events::Subscription,
+    gate::Gates,
     handle::Soloist,
     log::Log,
+    mounted::{Agents, IntakeSpec, Mounted, Mounts, catalog},
     policies::Policies,
     registry::Registry,
-    root::{Arguments, IntakeSpec, Root},
+    root::Root,
+    runs::{ACTIVE_MAX, aside::Aside},
+    service::Services,
+    tree::Tree,
     workflows::Workflows,
 };
 
@@ -43,6 +54,8 @@ pub struct Builder {
     policy: Policy,
     intakes: Vec<(String, String, Option<Duration>)>,
     subscriptions: Vec<(String, String)>,
+    active_max: Option<usize>,
+    services: Vec<Services>,
 }
 
 /// Why a kernel cannot be opened.
@@ -118,7 +131,7 @@ impl Builder {
 
     /// Mounts a connector as `name`, by which workflows and policy speak of it.
     pub fn connector(mut self, name: &str, connector: impl Connector) -> Self {
-        self.connectors.insert(name.into(), Arc::new(connector));
+        self.connectors.insert(name.into(), contained(connector));
         self
     }
 
@@ -138,6 +151,19 @@ impl Builder {
     /// is one.
     pub fn intake(mut self, connector: &str, workflow: &str, interval: Option<Duration>) -> Self {
         self.intakes.push((connector.into(), workflow.into(), interval));
+        self
+    }
+
+    /// Runs the host's own loops beneath the kernel's tree.
+    pub fn services(mut self, services: Services) -> Self {
+        self.services.push(services);
+        self
+    }
+
+    /// At most `runs` runs are active at once, rather than 100,000. Runs whose steps all have priority `low` are refused from
+    /// 80 % on, `normal` ones from 90 %. A run that only waits does not count.
+    pub fn active_runs_max(mut self, runs: usize) -> Self {
+        self.active_max = Some(runs);
         self
     }
 
@@ -176,6 +202,7 @@ impl Builder {
         };
         let env = self.env.unwrap_or_else(|| Env::real(seed()));
         let log = Log::new(env.clone(), journal.clone());
+        let notifier = log.notifier();
         let workflows = Workflows::default();
         workflows.load(&*journal)?;
         check_workflows(&self.workflows, workflows.all(), &catalog)
@@ -194,30 +221,37 @@ impl Builder {
             log.durable(append).await?;
         }
         policies.put(policy);
+        let aside = Aside::load(&*journal)?;
+        // From here on the journal's actor does it.
+        drop(notifier);
         let context = Arc::new(Context {
             memory: Memory::new(journal.clone()),
+            tree: Tree::new(env.clone()),
             env,
             journal,
             log,
             policies,
-            catalog,
+            mounts: Mounts::new(Mounted::new(agents, connectors, intakes)),
             workflows,
-            connectors,
-            agents,
+            subscriptions,
+            services: self.services,
             registry: Registry::default(),
             counters: Counters::default(),
+            aside,
+            gates: Gates::default(),
+            active_max: self.active_max.unwrap_or(ACTIVE_MAX),
+            draining: AtomicBool::new(false),
             halted: watch::Sender::new(None),
         });
-        let arguments = Arguments { context: context.clone(), intakes, subscriptions };
-        let started = Actor::spawn(None, Root, arguments).await;
-        let (root, _) = started.map_err(|error| OpenError::Start(error.to_string()))?;
+        let started = spawn_root::<Root>(context.clone()).await;
+        let root = started.map_err(|error| OpenError::Start(error.to_string()))?;
         Ok(Soloist::new(context, root))
     }
 }
 
 fn check_subscriptions(
     subscriptions: Vec<(String, String)>,
-    agents: &BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
+    agents: &Agents,
 ) -> Result<Vec<Subscription>, OpenError> {
     let check = |(agent, event): (String, String)| {
         let (agent, event): (AgentName, EventType) = (agent.parse()?, event.parse()?);
@@ -238,25 +272,8 @@ fn named<N: Ord + std::str::FromStr<Err = BadName>, T>(
     map.into_iter().map(|(name, value)| Ok((name.parse()?, value))).collect()
 }
 
-/// What there is: what workflows and proposals are checked against.
-fn catalog(
-    agents: &BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
-    connectors: &BTreeMap<ConnectorName, Arc<dyn Connector>>,
-) -> Catalog {
-    let specs = |versions: &BTreeMap<u32, Arc<dyn DynAgent>>| {
-        versions.iter().map(|(version, agent)| (*version, agent.spec())).collect()
-    };
-    Catalog {
-        agents: agents.iter().map(|(name, versions)| (name.clone(), specs(versions))).collect(),
-        connectors: connectors
-            .iter()
-            .map(|(name, connector)| (name.clone(), connector.manifest().operations.clone()))
-            .collect(),
-    }
-}
-
 /// Agents name tools that are there.
-fn check_tools(catalog: &Catalog) -> Result<(), OpenError> {
+pub(crate) fn check_tools(catalog: &Catalog) -> Result<(), OpenError> {
     let there: Vec<String> = catalog.operation_names().collect();
     for (name, versions) in &catalog.agents {
         for tool in versions.values().flat_map(|spec| &spec.tools) {
@@ -291,7 +308,7 @@ fn check_intakes(
     intakes: Vec<(String, String, Option<Duration>)>,
     connectors: &BTreeMap<ConnectorName, Arc<dyn Connector>>,
     workflows: &Workflows,
-) -> Result<Vec<IntakeSpec>, OpenError> {
+) -> Result<BTreeMap<ConnectorName, IntakeSpec>, OpenError> {
     let check = |(connector, workflow, interval): (String, String, _)| {
         let (connector, workflow): (ConnectorName, WorkflowName) =
             (connector.parse()?, workflow.parse()?);
@@ -307,9 +324,14 @@ fn check_intakes(
                 "the intake's workflow `{workflow}` was not added; there is {there}"
             )));
         }
-        Ok(IntakeSpec { connector, workflow, interval })
+        Ok((connector, IntakeSpec { workflow, interval }))
     };
     intakes.into_iter().map(check).collect()
+}
+
+/// A connector as it is mounted: its panics are faults.
+pub(crate) fn contained(connector: impl Connector) -> Arc<dyn Connector> {
+    Arc::new(Contained(Arc::new(connector)))
 }
 
 fn listed<T: std::fmt::Display>(names: impl Iterator<Item = T>) -> String {

@@ -1,83 +1,135 @@
-//! The actor of one connector: it owns the governor, the room for calls, and the calls under way.
-//!
-//! Who waits for room is served by priority, and within a priority in turn.
+//! The actor of one connector: it owns the line of those who want a call, and the calls under way.
 //!
 //! A run first asks for room, and journals the intent of an attempt only when it has it: so the time during which a crash
-//! leaves an attempt in doubt is the call itself and not the wait for it.
+//! leaves an attempt in doubt is the call itself and not the wait for it. In line one waits for seconds; what would take longer
+//! is put aside, and comes back when its time has come or when the breaker has closed.
+//!
+//! `connector/line.rs` is who waits, `connector/room.rs` what they get, `gate.rs` what stands between.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod line;
+mod room;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
-use soloist_connectors::{Connector, Env, Plan, Probe};
+use std::{sync::Arc, time::Duration};
+
+use soloist_connectors::{Connector, Env, Plan, Probe, Rate};
 use soloist_kernel::{
+    codec,
     fault::{Fault, FaultClass, Phase},
-    id::{ConnectorName, OperationName},
+    gate::{FairQueue, Refused, RetryCost, SPACING, Turned},
+    id::{Actor as By, ConnectorName, OperationName, RunId, StreamId},
+    journal::{Append, Entry, StreamSeq},
     labels::Labeled,
     payload::Payload,
-    run::Probed,
+    run::{Probed, project},
+    time::Timestamp,
     workflow::Priority,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    task::JoinSet,
-    time::timeout,
+    sync::{Semaphore, oneshot},
+    task::{AbortHandle, JoinSet},
 };
 
+use self::line::{Call, Reply, What, lane};
+pub(crate) use self::room::Room;
 use crate::{
+    actor::{Address, Behaviour, Error},
     context::Context,
-    governor::Governor,
-    run::{CallGuard, Purpose},
+    gate::{Class, Gate},
+    meter::Held,
+    run::{Asked, CallGuard, Purpose},
+    runs,
+    tree::Tells,
 };
 
-/// The right to make one call. Dropping it gives the room back, and tells the actor so.
-pub(crate) struct Room {
-    permit: Option<OwnedSemaphorePermit>,
-    actor: ActorRef<Message>,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        drop(self.permit.take());
-        let _ = self.actor.send_message(Message::Freed);
-    }
-}
+/// How long one waits in line at most. "Handling Overload" of the Google SRE book: a caller that has waited this long has
+/// mostly gone; here it is put aside, at no cost but a record.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long one that was put aside for want of room stays away at most, however many are before it: how fast they are served
+/// is an estimate.
+const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long after a breaker's time what was put aside comes back by itself, if nobody wakes it.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// Most runs that are woken at a time: no more than fit in line. The others come back at their own time.
+const WAKE_MAX: usize = 1_000;
+/// Version of the stored events of a connector's breakers.
+const EVENTS_VERSION: u16 = 1;
 
 /// What a connector's actor is asked.
 pub(crate) enum Message {
     /// Tell when there is room for a call.
-    Admit { guard: CallGuard, purpose: Purpose, priority: Priority },
-    /// Read.
-    Read { operation: OperationName, arguments: Payload, reply: Reply },
+    Admit(Box<Admit>),
+    /// Read, for a run.
+    Read { run: RunId, operation: OperationName, arguments: Payload, reply: Reply },
+    /// Give room for a pull.
+    Pull { reply: oneshot::Sender<Result<Room, Fault>> },
     /// A call has given its room back.
     Freed,
+    /// Look at who has waited for too long.
+    Tick,
+    /// A breaker has turned.
+    Turned { class: Class, turned: Turned },
+    /// The time of an open breaker is over: one may find out whether the other side is well.
+    Due { class: Class },
+    /// Leave when the calls under way are over; told then.
+    Drain { reply: oneshot::Sender<()> },
     /// Make one attempt.
     Execute { guard: CallGuard, plan: Plan, attempt: u32, room: Room },
     /// Find out what became of an attempt.
     Probe { guard: CallGuard, plan: Plan, room: Room },
 }
 
-type Reply = oneshot::Sender<Result<Labeled<Payload>, Fault>>;
+/// A run asks for room.
+pub(crate) struct Admit {
+    pub(crate) run: RunId,
+    pub(crate) guard: CallGuard,
+    pub(crate) purpose: Purpose,
+    pub(crate) operation: OperationName,
+    pub(crate) priority: Priority,
+    /// Since when it waits, if it was put aside before.
+    pub(crate) since: Option<Timestamp>,
+    /// For another attempt: what it costs.
+    pub(crate) retry: Option<RetryCost>,
+}
 
 /// Reads through `connector`, when there is room.
 pub(crate) async fn read(
-    connector: &ActorRef<Message>,
+    connector: &Address<Message>,
+    run: RunId,
     operation: OperationName,
     arguments: Payload,
 ) -> Result<Labeled<Payload>, String> {
     let (reply, answer) = oneshot::channel();
     let restarting = || "the connector is restarting; try again".to_owned();
-    let message = Message::Read { operation, arguments, reply };
-    connector.send_message(message).map_err(|_| restarting())?;
+    let message = Message::Read { run, operation, arguments, reply };
+    connector.send(message).map_err(|_| restarting())?;
     answer.await.map_err(|_| restarting())?.map_err(|fault| fault.to_string())
 }
 
-/// Someone who waits for room.
-enum Waiting {
-    Call(CallGuard, Purpose),
-    Read(OperationName, Payload, Reply),
+pub(crate) struct ConnectorActor {
+    me: Address<Message>,
+    context: Arc<Context>,
+    name: ConnectorName,
+    env: Env,
+    connector: Arc<dyn Connector>,
+    gate: Arc<Gate>,
+    room: Arc<Semaphore>,
+    line: FairQueue<String, Call>,
+    /// Most that fit in line: what it can serve while one waits.
+    line_max: usize,
+    /// Attempts and probes of writes that have an attempt in flight.
+    held: Vec<(Priority, Call, String)>,
+    calls: JoinSet<()>,
+    tick: Option<AbortHandle>,
+    /// How far apart calls have been served while somebody waited, and how many since somebody looked.
+    between: Duration,
+    served: u32,
+    /// When the last one that was put aside for want of room comes back.
+    last_back: Timestamp,
+    /// Whom it had find out last whether the other side is well.
+    found_out: String,
+    stream: StreamId,
+    stream_seq: StreamSeq,
 }
-
-pub(crate) struct ConnectorActor;
 
 pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
@@ -85,161 +137,356 @@ pub(crate) struct Arguments {
     pub(crate) connector: Arc<dyn Connector>,
 }
 
-pub(crate) struct State {
-    env: Env,
-    connector: Arc<dyn Connector>,
-    governor: Arc<Governor>,
-    room: Arc<Semaphore>,
-    /// Who waits for room, by priority and then in turn.
-    waiting: BTreeMap<(Priority, u64), Waiting>,
-    turn: u64,
-    calls: JoinSet<()>,
-}
-
-impl Actor for ConnectorActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for ConnectorActor {
+    type Message = Message;
     type Arguments = Arguments;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        arguments: Arguments,
-    ) -> Result<State, ActorProcessingErr> {
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Admit(_) | Message::Pull { .. } => "give room",
+            Message::Read { .. } => "read",
+            Message::Freed => "take room back",
+            Message::Tick => "look at who waits",
+            Message::Turned { .. } => "note that a breaker turned",
+            Message::Due { .. } => "have someone find out",
+            Message::Drain { .. } => "drain",
+            Message::Execute { .. } => "make an attempt",
+            Message::Probe { .. } => "probe",
+        }
+    }
+
+    async fn start(arguments: Arguments, me: Address<Message>) -> Result<Self, Error> {
         let Arguments { context, name, connector } = arguments;
         let manifest = connector.manifest();
-        let governor = Arc::new(Governor::new(manifest.rate));
+        let gate = context.gates.of(&name, manifest, &context.env, &*context.journal);
+        let told = gate.clone();
+        let env = context.env.clone().with_limits_sink(move |hints| told.hinted(&hints));
         let room = Arc::new(Semaphore::new(manifest.concurrency_max.max(1)));
-        context.registry.set_connector(name, myself);
-        Ok(State {
-            env: context.env.clone(),
-            connector,
-            governor,
+        let interval = manifest.rate.interval();
+        let stream = StreamId::new(format!("breakers:{name}"))?;
+        let stream_seq = context.journal.stream_head(&stream)?;
+        context.registry.set_connector(name.clone(), me.clone());
+        let new = Self {
+            me,
+            context,
+            name,
+            env,
+            gate,
             room,
-            waiting: BTreeMap::new(),
-            turn: 0,
+            line: FairQueue::new(interval.max(SPACING)),
+            line_max: line_max(&manifest.rate),
+            held: vec![],
             calls: JoinSet::new(),
-        })
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        while state.calls.try_join_next().is_some() {}
-        match message {
-            Message::Admit { guard, purpose, priority } => {
-                state.queue(priority, Waiting::Call(guard, purpose))
-            }
-            Message::Read { operation, arguments, reply } => {
-                state.queue(Priority::Normal, Waiting::Read(operation, arguments, reply))
-            }
-            Message::Freed => {}
-            Message::Execute { guard, plan, attempt, room } => {
-                state.execute(guard, plan, attempt, room)
-            }
-            Message::Probe { guard, plan, room } => state.probe(guard, plan, room),
+            tick: None,
+            between: interval,
+            served: 0,
+            last_back: Timestamp(0),
+            found_out: String::new(),
+            stream,
+            stream_seq,
+            connector,
+        };
+        // A breaker that was open when the last actor died opens its time again.
+        for class in Class::ALL {
+            new.arm(class);
         }
-        state.admit(&myself);
+        // What was put aside for want of this connector can go on.
+        if new.gate.closed_to(Class::Write).is_none() {
+            new.wake(Class::Write, "", WAKE_MAX)?;
+        }
+        Ok(new)
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
+        while self.calls.try_join_next().is_some() {}
+        match message {
+            Message::Admit(admit) => {
+                let Admit { run, guard, purpose, operation, priority, since, retry } = *admit;
+                let call = Call::write(guard, purpose, operation, retry);
+                self.queue(lane(&run), priority, since, call);
+            }
+            Message::Read { run, operation, arguments, reply } => {
+                let call = Call::read(operation, arguments, reply);
+                self.queue(lane(&run), Priority::Normal, None, call);
+            }
+            Message::Pull { reply } => {
+                self.queue("sync".into(), Priority::Normal, None, Call::pull(reply));
+            }
+            Message::Freed => self.let_go(),
+            Message::Tick => self.expire(),
+            Message::Turned { class, turned } => self.turned(class, turned).await?,
+            Message::Due { class } => self.find_out(class)?,
+            Message::Drain { reply } => {
+                self.finish().await;
+                let _ = reply.send(());
+                self.me.stop();
+                return Ok(());
+            }
+            Message::Execute { guard, plan, attempt, room } => {
+                self.execute(guard, plan, attempt, room);
+            }
+            Message::Probe { guard, plan, room } => self.probe(guard, plan, room),
+        }
+        self.admit();
         Ok(())
     }
 
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Message>,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        // A call that is under way is let finish, within its own timeout: its answer is worth more than a second.
-        state.room.close();
-        state.waiting.clear();
-        while state.calls.join_next().await.is_some() {}
-        Ok(())
+    fn tells(&self) -> Option<Arc<dyn Tells>> {
+        Some(self.gate.clone())
+    }
+
+    async fn stop(&mut self) {
+        self.finish().await;
     }
 }
 
-impl State {
-    fn queue(&mut self, priority: Priority, waiting: Waiting) {
-        self.turn += 1;
-        self.waiting.insert((priority, self.turn), waiting);
+impl ConnectorActor {
+    /// Begins no more calls. Those under way are let finish, within their own timeout: an answer is worth more than a second.
+    async fn finish(&mut self) {
+        self.room.close();
+        let now = self.env.now();
+        let reason = format!("connector `{}` is being taken away", self.name);
+        while let Some(call) = self.line.pop() {
+            call.refuse(Refused { until: now.after(AGAIN_AFTER), reason: reason.clone() });
+        }
+        self.held.clear();
+        while self.calls.join_next().await.is_some() {}
     }
 
-    /// Gives room to those who have waited longest with the highest priority.
-    fn admit(&mut self, myself: &ActorRef<Message>) {
-        while !self.waiting.is_empty() {
-            let Ok(permit) = self.room.clone().try_acquire_owned() else { return };
-            let Some((_, next)) = self.waiting.pop_first() else { return };
-            let room = Room { permit: Some(permit), actor: myself.clone() };
-            let governor = self.governor.clone();
-            match next {
-                Waiting::Call(guard, purpose) => {
-                    self.calls.spawn(async move {
-                        governor.admit().await;
-                        guard.room(purpose, room);
-                    });
-                }
-                Waiting::Read(operation, arguments, reply) => {
-                    self.read(operation, arguments, reply, room)
-                }
-            }
+    fn queue(&mut self, key: String, priority: Priority, since: Option<Timestamp>, call: Call) {
+        if call.write_id().is_some_and(|write| self.gate.is_in_flight(&write)) {
+            self.held.push((priority, call, key));
+            return;
+        }
+        let now = self.env.now();
+        let mut last = self.line.push(key, priority, since.unwrap_or(now), now, call);
+        if self.line.len() > self.line_max {
+            last = self.line.pop_last();
+        }
+        if let Some(call) = last {
+            let reason = format!("{} wait for connector `{}`", self.line.len(), self.name);
+            call.refuse(Refused { until: self.back_at(now), reason });
+        }
+        if self.tick.is_none() {
+            self.tick = Some(self.me.send_after(WAIT_MAX, || Message::Tick));
         }
     }
 
-    fn read(&mut self, operation: OperationName, arguments: Payload, reply: Reply, room: Room) {
-        let (env, connector) = (self.env.clone(), self.connector.clone());
-        let governor = self.governor.clone();
-        self.calls.spawn(async move {
-            governor.admit().await;
-            env.perturb().await;
-            let limit = connector.manifest().call_timeout;
-            let read = timeout(limit, connector.read(&env, &operation, &arguments)).await;
-            let answer = read.unwrap_or_else(|_| {
-                let message = format!("the read did not end within {} s", limit.as_secs_f64());
-                Err(Fault::new(FaultClass::Deadline, Phase::MaybeSent, message))
-            });
-            let _ = reply.send(answer);
-            drop(room);
-        });
+    /// Puts in line those whose writes have no attempt in flight any more.
+    fn let_go(&mut self) {
+        for (priority, call, key) in std::mem::take(&mut self.held) {
+            self.queue(key, priority, None, call);
+        }
     }
 
-    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, room: Room) {
-        let (env, connector) = (self.env.clone(), self.connector.clone());
-        self.calls.spawn(async move {
-            guard.begins();
-            env.perturb().await;
-            let limit = connector.manifest().call_timeout;
-            let answer: Result<Payload, Fault> =
-                match timeout(limit, connector.execute(&env, &plan, attempt)).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        let message =
-                            format!("the call did not end within {} s", limit.as_secs_f64());
-                        Err(Fault::new(FaultClass::Deadline, Phase::MaybeSent, message))
+    /// Nobody waits in line for longer than is sensible.
+    fn expire(&mut self) {
+        self.tick = None;
+        let now = self.env.now();
+        let expired = self.line.expired(now, WAIT_MAX);
+        if !expired.is_empty() {
+            self.between = WAIT_MAX / self.served.max(1);
+        }
+        self.served = 0;
+        for call in expired {
+            let reason = format!(
+                "connector `{}` had no room for it within {} s",
+                self.name,
+                WAIT_MAX.as_secs()
+            );
+            call.refuse(Refused { until: self.back_at(now), reason });
+        }
+        if !self.line.is_empty() {
+            self.tick = Some(self.me.send_after(WAIT_MAX, || Message::Tick));
+        }
+    }
+
+    /// When one for whom there is no room comes back: when those before it have been served, in line or put aside. If all came
+    /// back together, the connector would have nothing to do until then, and too much at once.
+    fn back_at(&mut self, now: Timestamp) -> Timestamp {
+        let line = u32::try_from(self.line.len()).unwrap_or(u32::MAX);
+        let before = now.after(self.between.saturating_mul(line)).max(self.last_back);
+        let earliest = now.after(Duration::from_secs(1));
+        let latest = now.after(AWAY_MAX);
+        self.last_back = before.after(self.between).max(earliest).min(latest);
+        self.last_back
+    }
+
+    /// Gives room to whoever is next.
+    fn admit(&mut self) {
+        while !self.line.is_empty() {
+            let Ok(permit) = self.room.clone().try_acquire_owned() else { break };
+            let Some(call) = self.line.pop() else { break };
+            self.served = self.served.saturating_add(1);
+            if let Some(refused) = self.gate.closed_to(call.class) {
+                call.refuse(later(refused));
+                continue;
+            }
+            let (context, gate, env) = (self.context.clone(), self.gate.clone(), self.env.clone());
+            let (me, connector) = (self.me.clone(), self.connector.clone());
+            self.calls.spawn(async move {
+                let limit = env.now().after(WAIT_MAX);
+                let operation = call.operation.clone();
+                let admitted = gate.metered(operation.as_ref(), limit, &context.log).await;
+                let passed = match admitted {
+                    Ok(admitted) => gate
+                        .pass(call.class, call.retry)
+                        .map(|pass| (pass, admitted))
+                        .map_err(later),
+                    Err(Held::Until(refused)) => Err(refused),
+                    Err(Held::NotKept(error)) => {
+                        if let soloist_kernel::journal::AppendError::Stopped(_) = &error {
+                            context.halt(&error.to_string());
+                        }
+                        let until = env.now().after(WAIT_MAX);
+                        Err(Refused { until, reason: error.to_string() })
                     }
                 };
+                match passed {
+                    Ok((pass, admitted)) => {
+                        let room = Room::new(context, env.clone(), me, pass, admitted, permit);
+                        give(call, room, &env, &*connector).await;
+                    }
+                    Err(refused) => {
+                        call.refuse(refused);
+                        drop(permit);
+                        let _ = me.send(Message::Freed);
+                    }
+                }
+            });
+        }
+        self.gate.set_waiting(self.line.len());
+    }
+
+    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, mut room: Room) {
+        room.holds(guard.write().map(|write| self.gate.in_flight(write)));
+        let (env, connector) = (self.env.clone(), self.connector.clone());
+        self.calls.spawn(async move {
+            let limit = connector.manifest().call_timeout;
+            let call = async {
+                guard.begins();
+                connector.execute(&env, &plan, attempt).await
+            };
+            let answer = room.call("call", limit, call).await;
             guard.answered(answer);
-            drop(room);
         });
     }
 
     fn probe(&mut self, guard: CallGuard, plan: Plan, room: Room) {
         let (env, connector) = (self.env.clone(), self.connector.clone());
         self.calls.spawn(async move {
-            env.perturb().await;
             let limit = connector.manifest().call_timeout;
-            let unknown = |class, message: String| Probed::Unknown {
-                fault: Fault::new(class, Phase::NotSent, message),
-            };
-            let found = match timeout(limit, connector.probe(&env, &plan)).await {
-                Ok(Ok(Probe::Landed { receipt })) => Probed::Landed { receipt },
-                Ok(Ok(Probe::Absent)) => Probed::Absent,
-                Ok(Ok(Probe::Unknown { reason })) => unknown(FaultClass::Transient, reason),
-                Ok(Err(fault)) => Probed::Unknown { fault },
-                Err(_) => unknown(FaultClass::Deadline, "the probe did not end in time".into()),
-            };
-            guard.probed(found);
-            drop(room);
+            let answer = room.call("probe", limit, connector.probe(&env, &plan)).await;
+            guard.probed(match answer {
+                Ok(Probe::Landed { receipt }) => Probed::Landed { receipt },
+                Ok(Probe::Absent) => Probed::Absent,
+                Ok(Probe::Unknown { reason }) => Probed::Unknown {
+                    fault: Fault::new(FaultClass::Transient, Phase::NotSent, reason),
+                },
+                Err(fault) => Probed::Unknown { fault },
+            });
         });
     }
+
+    /// Keeps how a breaker stands, and wakes those who were put aside if they can go on.
+    async fn turned(&mut self, class: Class, turned: Turned) -> Result<(), Error> {
+        let what = class.word();
+        let kind = match &turned {
+            Turned::Opened { until, reason } => {
+                tracing::warn!(connector = %self.name, what, %until, reason, "the breaker opens");
+                "breaker.opened"
+            }
+            Turned::Closed => {
+                tracing::info!(connector = %self.name, what, "the breaker closes");
+                "breaker.closed"
+            }
+        };
+        let (key, bytes) = self.gate.stored(class);
+        let next = StreamSeq(self.stream_seq.0 + 1);
+        let entry = Entry {
+            stream: self.stream.clone(),
+            stream_seq: next,
+            at: self.env.now(),
+            actor: By::connector(&self.name),
+            causation: None,
+            correlation: None,
+            kind: kind.into(),
+            version: EVENTS_VERSION,
+            payload: codec::encode(&what),
+        };
+        let projections = vec![(key, Some(bytes))];
+        let append = Append { entries: vec![entry], projections, ..Append::default() };
+        self.context.log.ordered(append).await?;
+        self.stream_seq = next;
+        match turned {
+            Turned::Opened { .. } => self.arm(class),
+            Turned::Closed => {
+                self.wake(class, "", WAKE_MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has someone find out when the time of an open breaker is over.
+    fn arm(&self, class: Class) {
+        if let Some(Refused { until, .. }) = self.gate.closed_to(class) {
+            let wait = self.env.now().until(until);
+            self.me.send_after(wait, move || Message::Due { class });
+        }
+    }
+
+    /// Wakes the next run with a write that was put aside here. Each in turn: to find out costs an attempt, and the same one
+    /// would soon have none left.
+    fn find_out(&mut self, class: Class) -> Result<(), Error> {
+        let after = std::mem::take(&mut self.found_out);
+        for after in [after, String::new()] {
+            if let Some(last) = self.wake(class, &after, 1)? {
+                self.found_out = last;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes runs with writes that were put aside here, in the order of their names; gives the last.
+    fn wake(&self, class: Class, after: &str, count: usize) -> Result<Option<String>, Error> {
+        let prefix = format!("{}/", self.name);
+        let rows = self.context.journal.projections(project::PARKED, &prefix, after, count)?;
+        let Some(runs) = self.context.registry.runs() else { return Ok(None) };
+        tracing::debug!(connector = %self.name, class = class.word(), count = rows.len(), "wakes");
+        for (key, _) in &rows {
+            let Some(run) = key.strip_prefix(&prefix).and_then(|run| RunId::new(run).ok()) else {
+                continue;
+            };
+            let asked = Asked::Unpark { connector: self.name.clone() };
+            let _ = runs.send(runs::Message::Deliver { run, asked });
+        }
+        Ok(rows.into_iter().next_back().map(|(key, _)| key))
+    }
+}
+
+/// Gives `room` to whoever asked for it, or does what was asked with it.
+async fn give(call: Call, room: Room, env: &Env, connector: &dyn Connector) {
+    match call.what {
+        What::Write { guard, purpose } => guard.room(purpose, room),
+        What::Room { reply } => drop(reply.send(Ok(room))),
+        What::Read { arguments, reply } => {
+            let limit = connector.manifest().call_timeout;
+            let operation = call.operation.expect("a read names its operation");
+            let answer =
+                room.call("read", limit, connector.read(env, &operation, &arguments)).await;
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// How many can be served while one waits.
+fn line_max(rate: &Rate) -> usize {
+    let spread = WAIT_MAX.as_nanos() / rate.interval().as_nanos().max(1);
+    usize::try_from(spread).unwrap_or(usize::MAX).saturating_add(rate.burst.max(1) as usize)
+}
+
+/// What an open breaker refuses comes back a while after its time: before that, one is woken to find out.
+fn later(refused: Refused) -> Refused {
+    Refused { until: refused.until.after(AGAIN_AFTER), ..refused }
 }

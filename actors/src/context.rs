@@ -4,14 +4,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use soloist_connectors::{Connector, Env};
+use soloist_connectors::Env;
 use soloist_kernel::{
-    catalog::Catalog,
-    id::{AgentName, ConnectorName, OperationName},
+    id::{AgentName, ConnectorName, OperationName, RunId},
     journal::{Journal, ReadError},
     labels::Labeled,
     payload::Payload,
@@ -21,17 +20,24 @@ use soloist_kernel::{
         project::{REACHED_DAYS, reached_day, reached_key},
     },
     time::Timestamp,
-    workflow::{Body, OnFailure, Work, Workflow},
+    workflow::{Body, OnFailure, Priority, Work, Workflow},
 };
 use soloist_memory::{Assertion, Fact, Memory};
 use tokio::sync::watch;
 
 use crate::{
-    agent::DynAgent,
     connector,
+    events::Subscription,
+    gate::Gates,
+    handle::Halted,
     log::Log,
+    mounted::{Mounted, Mounts},
     policies::Policies,
     registry::Registry,
+    run::Which,
+    runs::aside::Aside,
+    service::Services,
+    tree::Tree,
     workflows::{Shelf, Workflows},
 };
 
@@ -45,16 +51,23 @@ pub(crate) struct Context {
     pub(crate) log: Log,
     pub(crate) memory: Memory,
     pub(crate) policies: Policies,
-    pub(crate) catalog: Catalog,
+    pub(crate) mounts: Mounts,
     pub(crate) workflows: Workflows,
-    pub(crate) connectors: BTreeMap<ConnectorName, Arc<dyn Connector>>,
-    /// The agents, by name and version.
-    pub(crate) agents: BTreeMap<AgentName, BTreeMap<u32, Arc<dyn DynAgent>>>,
+    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) services: Vec<Services>,
     pub(crate) registry: Registry,
+    pub(crate) tree: Arc<Tree>,
     pub(crate) counters: Counters,
+    pub(crate) aside: Aside,
+    /// What stands between everyone and the calls of connectors.
+    pub(crate) gates: Gates,
+    /// Most runs that are active at once.
+    pub(crate) active_max: usize,
+    /// Nothing more is taken in: see [`Soloist::drain`](crate::Soloist::drain).
+    pub(crate) draining: AtomicBool,
     /// Why the kernel can no longer go on; `None` while it can. A single waiter reads it, so that the thread-random wake-up
     /// order of `watch` does not matter.
-    pub(crate) halted: watch::Sender<Option<String>>,
+    pub(crate) halted: watch::Sender<Option<Halted>>,
 }
 
 /// What happened since the kernel was opened.
@@ -66,6 +79,7 @@ pub(crate) struct Counters {
     pub(crate) writes_landed: AtomicU64,
     pub(crate) changes_quarantined: AtomicU64,
     pub(crate) actors_restarted: AtomicU64,
+    pub(crate) runs_shed: AtomicU64,
 }
 
 /// What happened since the kernel was opened, and what the journal holds.
@@ -83,6 +97,8 @@ pub struct Stats {
     pub changes_quarantined: u64,
     /// Actors that a supervisor restarted.
     pub actors_restarted: u64,
+    /// Runs that were not begun, because too much was under way.
+    pub runs_shed: u64,
     /// The journal's own counts.
     pub journal: soloist_kernel::journal::Stats,
 }
@@ -90,12 +106,40 @@ pub struct Stats {
 impl Context {
     /// The kernel cannot go on: everyone who waits is told, and the process should end so that the next one can recover.
     pub(crate) fn halt(&self, reason: &str) {
+        self.stop_for_good(Halted { reason: reason.into(), gave_up: false });
+    }
+
+    /// The tree has given up: everyone who waits is told. The process may stay, so that the operator can see why.
+    pub(crate) fn give_up(&self, reason: &str) {
+        self.stop_for_good(Halted { reason: reason.into(), gave_up: true });
+    }
+
+    fn stop_for_good(&self, why: Halted) {
+        let reason = why.reason.clone();
         let first = self
             .halted
-            .send_if_modified(|halted| halted.is_none() && halted.replace(reason.into()).is_none());
+            .send_if_modified(|halted| halted.is_none() && halted.replace(why).is_none());
         if first {
             tracing::error!(reason, "the kernel halts");
         }
+    }
+
+    /// Whether nothing more is taken in.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// How important a run of `which` is: as its most important step.
+    pub(crate) fn importance(&self, which: &Which) -> Priority {
+        let Which::Newest(name) = which else { return Priority::Normal };
+        let found = self.workflows.newest(name);
+        let steps = found.iter().flat_map(|(_, workflow)| &workflow.steps);
+        steps.map(|step| step.priority).min().unwrap_or_default()
+    }
+
+    /// What is mounted now.
+    pub(crate) fn mounted(&self) -> Arc<Mounted> {
+        self.mounts.current()
     }
 
     /// What is known about the places that `routing` names.
@@ -122,7 +166,8 @@ impl Context {
     /// Has the kernel decide, over the policy, the catalogue and the workflows that there are now.
     pub(crate) fn decides<T>(&self, now: Timestamp, decide: impl FnOnce(&run::Env<'_>) -> T) -> T {
         let (policy, library) = (self.policies.current(), self.library());
-        decide(&run::Env { now, policy: &policy, catalog: &self.catalog, library: &library })
+        let mounted = self.mounted();
+        decide(&run::Env { now, policy: &policy, catalog: &mounted.catalog, library: &library })
     }
 
     /// The workflows there are.
@@ -132,9 +177,9 @@ impl Context {
 
     /// The newest versions of the agents that a run of `definition` may need: what it is pinned to.
     pub(crate) fn pin(&self, definition: &Workflow) -> BTreeMap<AgentName, u32> {
-        let mut pinned = BTreeMap::new();
+        let (mut pinned, mounted) = (BTreeMap::new(), self.mounted());
         let mut pin = |agent: &AgentName| {
-            if let Some(spec) = self.catalog.newest_agent(agent) {
+            if let Some(spec) = mounted.catalog.newest_agent(agent) {
                 pinned.insert(agent.clone(), spec.version);
             }
         };
@@ -159,29 +204,27 @@ impl Context {
         agent: &AgentName,
         pinned: &BTreeMap<AgentName, u32>,
     ) -> Option<u32> {
-        let first = || self.catalog.agents.get(agent)?.keys().next().copied();
+        let mounted = self.mounted();
+        let first = || mounted.catalog.agents.get(agent)?.keys().next().copied();
         pinned.get(agent).copied().or_else(first)
-    }
-
-    /// The agent `name` in `version`.
-    pub(crate) fn agent(&self, name: &AgentName, version: u32) -> Option<&Arc<dyn DynAgent>> {
-        self.agents.get(name)?.get(&version)
     }
 
     /// Whether there is an agent `name`.
     pub(crate) fn knows_agent(&self, name: &AgentName) -> bool {
-        self.agents.contains_key(name)
+        self.mounted().agents.contains_key(name)
     }
 
     /// Reads from a connector, for an agent that names the operation among its tools.
     pub(crate) async fn read(
         &self,
+        run: &RunId,
         agent: &AgentName,
         version: u32,
         tool: &str,
         arguments: Payload,
     ) -> Result<Labeled<Payload>, String> {
-        let named = self
+        let mounted = self.mounted();
+        let named = mounted
             .catalog
             .agent(agent, version)
             .is_some_and(|spec| spec.tools.iter().any(|known| known == tool));
@@ -194,7 +237,7 @@ impl Context {
         let operation: OperationName = operation.parse().map_err(|error| format!("{error}"))?;
         let actor = self.registry.connector(&connector);
         let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
-        connector::read(&actor, operation, arguments).await
+        connector::read(&actor, run.clone(), operation, arguments).await
     }
 
     /// Has the memory actor assert a fact.
@@ -213,6 +256,7 @@ impl Context {
             writes_landed: count(&counters.writes_landed),
             changes_quarantined: count(&counters.changes_quarantined),
             actors_restarted: count(&counters.actors_restarted),
+            runs_shed: count(&counters.runs_shed),
             journal: self.journal.stats(),
         }
     }

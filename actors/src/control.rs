@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use soloist_kernel::{
+    catalog::Catalog,
     id::{EventId, InboxId, RunId, WorkflowRef},
     journal::{AppendError, ReadError},
     labels::{Labeled, Labels},
@@ -17,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::{
+    actor::{MAILBOX_MAX, NotTaken},
     builder::check_workflows,
     events,
     handle::{DecideError, EmitError, RunHandle, Soloist, StartError},
@@ -106,6 +108,9 @@ impl Soloist {
         event: &str,
         data: Labeled<Payload>,
     ) -> Result<bool, EmitError> {
+        if self.context().is_draining() {
+            return Err(EmitError::Halted("the kernel is being drained".into()));
+        }
         let at = self.context().env.now();
         let (id, event) = (EventId::new(id)?, event.parse()?);
         let occurrence = Occurrence { id, event, source: source.to_owned(), data, at };
@@ -113,7 +118,10 @@ impl Soloist {
         let (reply, answer) = oneshot::channel();
         let events = self.context().registry.events().ok_or_else(restarting)?;
         let message = events::Message::Emit { occurrence, by: events::By::Host(reply) };
-        events.send_message(message).map_err(|_| restarting())?;
+        events.offer(message).map_err(|not_taken| match not_taken {
+            NotTaken::Full(_) => EmitError::Overloaded { waiting: MAILBOX_MAX },
+            NotTaken::Gone => restarting(),
+        })?;
         answer.await.unwrap_or_else(|_| Err(restarting()))
     }
 
@@ -125,7 +133,7 @@ impl Soloist {
     pub async fn add_workflow(&self, workflow: Workflow) -> Result<WorkflowRef, SetError> {
         let context = self.context();
         let new = [workflow];
-        check_workflows(&new, context.workflows.all(), &context.catalog)
+        check_workflows(&new, context.workflows.all(), &context.mounted().catalog)
             .map_err(SetError::Workflow)?;
         let [workflow] = new;
         let (pinned, append) = Workflows::next(&workflow, &*context.journal, &context.env)?;
@@ -134,7 +142,7 @@ impl Soloist {
         }
         context.workflows.put(pinned.clone(), workflow);
         if let Some(schedules) = context.registry.schedules() {
-            let _ = schedules.send_message(schedules::Message::Look);
+            let _ = schedules.send(schedules::Message::Look);
         }
         Ok(pinned)
     }
@@ -172,8 +180,8 @@ impl Soloist {
 
     /// What there is: agents and operations, as workflows are checked against them.
     #[must_use]
-    pub fn catalog(&self) -> &soloist_kernel::catalog::Catalog {
-        &self.context().catalog
+    pub fn catalog(&self) -> Catalog {
+        self.context().mounted().catalog.clone()
     }
 
     /// [`modify`](Self::modify) for someone else, whose name is in the record.

@@ -7,7 +7,7 @@
 //! Here are writes; `crashes/family.rs` has runs beneath runs, events, and what is taken back.
 
 mod family;
-mod world;
+pub(crate) mod world;
 
 use std::{
     sync::{Arc, atomic::Ordering},

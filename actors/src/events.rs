@@ -5,9 +5,8 @@
 //! the event's, and a run that waits for it knows the events it has taken. Only when all have taken it in is it marked as
 //! delivered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use soloist_kernel::{
@@ -23,6 +22,7 @@ use soloist_kernel::{
 use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
+    actor::{Address, Behaviour, Error},
     context::Context,
     handle::{EmitError, StartError},
     run::{self, Asked, Begin, Which},
@@ -38,6 +38,11 @@ pub(crate) const PENDING: &str = "events-pending";
 const EVENTS_VERSION: u16 = 1;
 /// Most runs that one event reaches because they wait for it. More are reached when some of these have gone on.
 pub(crate) const TARGETS_MAX: usize = 10_000;
+
+/// Wait before an event that did not reach everyone is brought again; it doubles.
+const AGAIN_MIN: Duration = Duration::from_millis(50);
+/// Longest such wait.
+const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What the events' actor is asked.
 pub(crate) enum Message {
@@ -59,11 +64,11 @@ pub(crate) enum By {
 
 /// Held while a step's event is taken. If it is dropped, the run asks again.
 pub(crate) struct EmitGuard {
-    to: Option<(ActorRef<run::Message>, StepName)>,
+    to: Option<(Address<run::Message>, StepName)>,
 }
 
 impl EmitGuard {
-    pub(crate) fn new(run: ActorRef<run::Message>, step: StepName) -> Self {
+    pub(crate) fn new(run: Address<run::Message>, step: StepName) -> Self {
         Self { to: Some((run, step)) }
     }
 
@@ -71,7 +76,7 @@ impl EmitGuard {
         if let Some((run, step)) = self.to.take() {
             let answer = Payload::of(&json!({ "id": occurrence.id })).unwrap_or_default();
             let answer = Labeled::new(answer, Labels::literal());
-            let _ = run.send_message(run::Message::Emitted { step, answer });
+            let _ = run.send(run::Message::Emitted { step, answer });
         }
     }
 }
@@ -79,7 +84,7 @@ impl EmitGuard {
 impl Drop for EmitGuard {
     fn drop(&mut self) {
         if let Some((run, step)) = self.to.take() {
-            let _ = run.send_message(run::Message::NotEmitted { step });
+            let _ = run.send(run::Message::NotEmitted { step });
         }
     }
 }
@@ -91,17 +96,9 @@ pub(crate) struct Subscription {
     pub(crate) event: EventType,
 }
 
-pub(crate) struct EventsActor;
-
-#[derive(Clone)]
-pub(crate) struct Arguments {
-    pub(crate) context: Arc<Context>,
-    pub(crate) subscriptions: Vec<Subscription>,
-}
-
-pub(crate) struct State {
+pub(crate) struct EventsActor {
+    me: Address<Message>,
     context: Arc<Context>,
-    subscriptions: Vec<Subscription>,
     stream: StreamId,
     stream_seq: StreamSeq,
     deliveries: JoinSet<()>,
@@ -113,40 +110,37 @@ enum StoredEvent {
     Delivered { key: String, failed: Vec<(String, String)> },
 }
 
-impl Actor for EventsActor {
-    type Msg = Message;
-    type State = State;
-    type Arguments = Arguments;
+impl Behaviour for EventsActor {
+    type Message = Message;
+    type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        arguments: Arguments,
-    ) -> Result<State, ActorProcessingErr> {
-        let Arguments { context, subscriptions } = arguments;
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Emit { .. } => "take an event",
+            Message::Delivered { .. } => "mark as delivered",
+            Message::WhenDelivered { .. } => "wait for deliveries",
+        }
+    }
+
+    async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
         let stream = StreamId::new("events")?;
         let stream_seq = context.journal.stream_head(&stream)?;
-        context.registry.set_events(myself.clone());
+        context.registry.set_events(me.clone());
         let deliveries = JoinSet::new();
-        let mut state = State { context, subscriptions, stream, stream_seq, deliveries };
+        let mut state = Self { me, context, stream, stream_seq, deliveries };
         for (key, bytes) in state.context.journal.projections(PENDING, "", "", TARGETS_MAX)? {
-            state.deliver(&myself, key, serde_json::from_slice(&bytes)?);
+            state.deliver(key, serde_json::from_slice(&bytes)?);
         }
         Ok(state)
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         if !matches!(message, Message::WhenDelivered { .. }) {
-            while state.deliveries.try_join_next().is_some() {}
+            while self.deliveries.try_join_next().is_some() {}
         }
         match message {
             Message::Emit { occurrence, by } => {
-                let taken = state.take(&myself, &occurrence).await;
+                let taken = self.take(&occurrence).await;
                 let healthy = taken.is_ok();
                 match (by, taken) {
                     (By::Step(guard), Ok(_)) => guard.emitted(&occurrence),
@@ -157,10 +151,10 @@ impl Actor for EventsActor {
                     return Err("the place in the stream is in doubt; it is read again".into());
                 }
             }
-            Message::Delivered { key, failed } => state.delivered(key, failed).await?,
+            Message::Delivered { key, failed } => self.delivered(key, failed).await?,
             Message::WhenDelivered { reply } => {
-                let under_way = !state.deliveries.is_empty();
-                while state.deliveries.join_next().await.is_some() {}
+                let under_way = !self.deliveries.is_empty();
+                while self.deliveries.join_next().await.is_some() {}
                 let _ = reply.send(under_way);
             }
         }
@@ -168,13 +162,9 @@ impl Actor for EventsActor {
     }
 }
 
-impl State {
+impl EventsActor {
     /// Takes an event in, and sets its delivery going; tells whether it is new.
-    async fn take(
-        &mut self,
-        myself: &ActorRef<Message>,
-        occurrence: &Occurrence,
-    ) -> Result<bool, EmitError> {
+    async fn take(&mut self, occurrence: &Occurrence) -> Result<bool, EmitError> {
         let seen = ProjectionKey::of_text(SEEN, &occurrence.source, occurrence.id.as_str());
         if self.context.journal.projection(&seen)?.is_some() {
             return Ok(false);
@@ -193,7 +183,7 @@ impl State {
         let append = self.append("event.happened", &event, projections);
         self.context.log.durable(append).await.map_err(|error| self.not_taken(&error))?;
         self.stream_seq = StreamSeq(self.stream_seq.0 + 1);
-        self.deliver(myself, key, occurrence.clone());
+        self.deliver(key, occurrence.clone());
         Ok(true)
     }
 
@@ -206,41 +196,29 @@ impl State {
 
     /// Sets the delivery of an event going: to the workflows that it triggers, the agents that subscribe to it, and the runs
     /// that wait for it.
-    fn deliver(&mut self, myself: &ActorRef<Message>, key: String, occurrence: Occurrence) {
-        let (context, myself) = (self.context.clone(), myself.clone());
-        let subscriptions = self.subscriptions.clone();
+    fn deliver(&mut self, key: String, occurrence: Occurrence) {
+        let (context, me) = (self.context.clone(), self.me.clone());
         self.deliveries.spawn(async move {
-            let mut failed = vec![];
-            for (which, input) in starts(&context, &subscriptions, &occurrence) {
-                let name = which.name().to_owned();
-                let started = match input {
-                    Ok(input) => start(&context, &occurrence, which, input).await,
-                    Err(problem) => Started::Failed(problem),
-                };
-                match started {
-                    Started::Yes => {}
-                    Started::Failed(problem) => failed.push((name, problem)),
-                    // A part of the tree is restarting: the event stays pending, and is delivered at the next start.
-                    Started::Unknown => return,
+            let mut wait = AGAIN_MIN;
+            let failed = loop {
+                if let Some(failed) = reach(&context, &occurrence).await {
+                    break failed;
                 }
-            }
-            if tell_waiting(&context, &occurrence).await {
-                let _ = myself.send_message(Message::Delivered { key, failed });
-            }
+                // An actor on the way died, and another takes its place.
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(AGAIN_MAX);
+            };
+            let _ = me.send(Message::Delivered { key, failed });
         });
     }
 
-    async fn delivered(
-        &mut self,
-        key: String,
-        failed: Vec<(String, String)>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn delivered(&mut self, key: String, failed: Vec<(String, String)>) -> Result<(), Error> {
         let mut projections = vec![(ProjectionKey::new(PENDING, &*key), None)];
         for (name, reason) in &failed {
             let entry = Quarantined {
                 connector: ConnectorName::new("events")?,
                 identity: format!("{key}/{name}"),
-                reason: format!("workflow `{name}` was not started by the event: {reason}"),
+                reason: format!("{name} was not reached by the event: {reason}"),
                 at: self.context.env.now(),
             };
             let row = ProjectionKey::of_text(QUARANTINED, "events", &entry.identity);
@@ -272,6 +250,25 @@ impl State {
         };
         Append { entries: vec![entry], projections, ..Append::default() }
     }
+}
+
+/// Brings an event to everyone that it is for. Gives who could not take it and why; `None` if that is not known, and it has
+/// to be brought again.
+async fn reach(context: &Context, occurrence: &Occurrence) -> Option<Vec<(String, String)>> {
+    let mut failed = vec![];
+    for (which, input) in starts(context, &context.subscriptions, occurrence) {
+        let name = which.name().to_owned();
+        let started = match input {
+            Ok(input) => start(context, occurrence, which, input).await,
+            Err(problem) => Started::Failed(problem),
+        };
+        match started {
+            Started::Yes => {}
+            Started::Failed(problem) => failed.push((format!("workflow `{name}`"), problem)),
+            Started::Unknown => return None,
+        }
+    }
+    tell_waiting(context, occurrence, &mut failed).await.then_some(failed)
 }
 
 type Input = Result<Labeled<Payload>, String>;
@@ -338,7 +335,7 @@ async fn start(
     let begin = Begin { workflow: which, input, with: Append::default(), reply };
     let asked = Asked::Begin(Box::new(begin));
     let Some(runs) = context.registry.runs() else { return Started::Unknown };
-    let _ = runs.send_message(runs::Message::Deliver { run, asked });
+    let _ = runs.send(runs::Message::Deliver { run, asked });
     match answer.await {
         Ok(Ok(_)) => Started::Yes,
         Ok(Err(StartError::Halted(_))) | Err(_) => Started::Unknown,
@@ -352,8 +349,12 @@ pub(crate) fn run_of(name: &str, source: &str, id: &str) -> RunId {
     RunId::new(format!("{name}-{}", &hash[..16])).expect("a name and hex digits are an id")
 }
 
-/// Tells the runs that wait for an event of this type; tells whether all have taken it in.
-async fn tell_waiting(context: &Context, occurrence: &Occurrence) -> bool {
+/// Tells the runs that wait for an event of this type; tells whether all have taken it in that can.
+async fn tell_waiting(
+    context: &Context,
+    occurrence: &Occurrence,
+    failed: &mut Vec<(String, String)>,
+) -> bool {
     let prefix = format!("{}/", occurrence.event);
     let Ok(rows) = context.journal.projections(AWAITING, &prefix, "", TARGETS_MAX) else {
         return false;
@@ -362,9 +363,14 @@ async fn tell_waiting(context: &Context, occurrence: &Occurrence) -> bool {
     for (key, _) in rows {
         let run = key.split_once('/').and_then(|(_, run)| RunId::new(run).ok());
         let (Some(run), Some(runs)) = (run, context.registry.runs()) else { continue };
+        if context.aside.holds(&run) {
+            let problem = "it is set aside; bring the event again under another id once it goes on";
+            failed.push((format!("run {run}"), problem.into()));
+            continue;
+        }
         let (reply, answer) = oneshot::channel();
         let asked = Asked::Occur { occurrence: Box::new(occurrence.clone()), reply };
-        let _ = runs.send_message(runs::Message::Deliver { run, asked });
+        let _ = runs.send(runs::Message::Deliver { run, asked });
         answers.push(answer);
     }
     let mut all = true;

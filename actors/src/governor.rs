@@ -1,7 +1,7 @@
-//! How fast a connector may be called: GCRA on tokio's clock.
+//! How fast calls may follow each other: GCRA on tokio's clock.
 //!
-//! `governor`'s own `until_ready` sleeps on a thread of its own in real time, so the wait here is ours and virtualises with
-//! the runtime. The bucket is not durable: after a restart it is full.
+//! `governor`'s own `until_ready` sleeps on a thread of its own in real time, so whoever waits, waits elsewhere, on the
+//! runtime's clock. It spreads calls; that no window is ever exceeded, also across a restart, is for `meter.rs` to see to.
 
 use std::{num::NonZeroU32, ops::Add, time::Duration};
 
@@ -52,17 +52,17 @@ pub(crate) struct Governor(RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOp
 
 impl Governor {
     pub(crate) fn new(rate: Rate) -> Self {
-        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
+        // A rate without a time is no limit that could be held: it is taken for the fastest there is.
+        let interval = rate.interval().max(Duration::from_nanos(1));
         let quota =
-            Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst));
+            Quota::with_period(interval).expect("the interval is not zero").allow_burst(burst);
         Self(RateLimiter::direct_with_clock(quota, TokioClock))
     }
 
-    /// Waits until another call may be made, and counts it.
-    pub(crate) async fn admit(&self) {
-        while let Err(not_until) = self.0.check() {
-            tokio::time::sleep(not_until.wait_time_from(TokioClock.now())).await;
-        }
+    /// Lets a call through and counts it, or says how long to wait before asking again.
+    pub(crate) fn check(&self) -> Result<(), Duration> {
+        self.0.check().map_err(|not_until| not_until.wait_time_from(TokioClock.now()))
     }
 }
 
@@ -72,15 +72,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_are_spread_to_the_rate_after_the_burst() {
-        let governor = Governor::new(Rate { per_second: 10, burst: 5 });
+        let governor = Governor::new(Rate::per_second(14, 5));
         let start = Instant::now();
         for _ in 0..25 {
-            governor.admit().await;
+            while let Err(wait) = governor.check() {
+                tokio::time::sleep(wait).await;
+            }
         }
         assert_eq!(
             start.elapsed().as_millis() / 100,
             20,
-            "20 calls beyond the burst at 10 a second"
+            "20 calls beyond the burst, a tenth of a second apart"
         );
     }
 }

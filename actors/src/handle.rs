@@ -2,9 +2,11 @@
 
 mod answers;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use ractor::ActorRef;
 use serde::Serialize;
 use serde_json::Value;
 use soloist_kernel::{
@@ -21,9 +23,10 @@ use tokio::sync::oneshot;
 pub use answers::{DecideError, EmitError, Halted, PullError, Pulled, RunEnd, StartError};
 
 use crate::{
+    actor::{Address, MAILBOX_MAX, NotTaken},
     builder::Builder,
     context::{Context, Stats},
-    events, incidents, intake,
+    events, incidents, intake, root,
     run::{Asked, Begin, Which},
     runs,
     views::{self, Quarantined, RunView},
@@ -36,7 +39,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Clone)]
 pub struct Soloist {
     context: Arc<Context>,
-    root: ActorRef<()>,
+    root: Address<root::Message>,
 }
 
 /// A run that was started.
@@ -48,7 +51,7 @@ pub struct RunHandle {
 }
 
 impl Soloist {
-    pub(crate) fn new(context: Arc<Context>, root: ActorRef<()>) -> Self {
+    pub(crate) fn new(context: Arc<Context>, root: Address<root::Message>) -> Self {
         Self { context, root }
     }
 
@@ -85,6 +88,11 @@ impl Soloist {
         input: Labeled<Payload>,
     ) -> Result<RunHandle, StartError> {
         let id = RunId::new(id)?;
+        if self.context.is_draining() {
+            return Err(StartError::Refused(
+                "the kernel is being drained; start it on the next".into(),
+            ));
+        }
         let (reply, answer) = oneshot::channel();
         let workflow = Which::Newest(workflow.parse()?);
         let begin = Begin { workflow, input, with: Append::default(), reply };
@@ -110,12 +118,15 @@ impl Soloist {
     ///
     /// [`PullError`].
     pub async fn pull(&self, connector: &str) -> Result<Pulled, PullError> {
+        if self.context.is_draining() {
+            return Err(PullError::Halted("the kernel is being drained".into()));
+        }
         let no_intake = || PullError::NoIntake(connector.into());
         let name: ConnectorName = connector.parse().map_err(|_| no_intake())?;
         let intake = self.context.registry.intake(&name).ok_or_else(no_intake)?;
         let (reply, answer) = oneshot::channel();
         let restarting = || PullError::Halted("the intake is restarting; pull again".into());
-        intake.send_message(intake::Message::Pull { reply }).map_err(|_| restarting())?;
+        intake.send(intake::Message::Pull { reply }).map_err(|_| restarting())?;
         answer.await.unwrap_or_else(|_| Err(restarting()))
     }
 
@@ -128,7 +139,7 @@ impl Soloist {
         loop {
             let (reply, answer) = oneshot::channel();
             if let Some(runs) = self.context.registry.runs() {
-                let _ = runs.send_message(runs::Message::WhenIdle { reply });
+                let _ = runs.send(runs::Message::WhenIdle { reply });
             }
             let rested = tokio::select! {
                 biased;
@@ -149,7 +160,7 @@ impl Soloist {
     async fn delivered_events(&self) -> Result<bool, oneshot::error::RecvError> {
         let (reply, answer) = oneshot::channel();
         if let Some(events) = self.context.registry.events() {
-            let _ = events.send_message(events::Message::WhenDelivered { reply });
+            let _ = events.send(events::Message::WhenDelivered { reply });
         }
         answer.await
     }
@@ -157,9 +168,9 @@ impl Soloist {
     /// Returns when the kernel can no longer go on, and says why.
     pub async fn halted(&self) -> Halted {
         let mut halted = self.context.halted.subscribe();
-        let reason = halted.wait_for(Option::is_some).await;
-        let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_default();
-        Halted { reason }
+        let why = halted.wait_for(Option::is_some).await;
+        // The sender lives in the context, which this handle holds.
+        why.ok().and_then(|why| why.clone()).expect("it is there, or was waited for")
     }
 
     /// What waits for the operator, oldest first.
@@ -231,7 +242,10 @@ impl Soloist {
         if views::incident(self.journal(), &item)?.is_some() {
             let released = incidents::decide(&self.context, &item, &decision, by).await?;
             if let Some(run) = released {
-                self.deliver(&run, Asked::Recover);
+                self.context.aside.release(&run);
+                if let Some(runs) = self.context.registry.runs() {
+                    let _ = runs.send(runs::Message::Released { run });
+                }
             }
             return Ok(());
         }
@@ -255,8 +269,10 @@ impl Soloist {
         asked: Asked,
         answer: oneshot::Receiver<Result<(), DecideError>>,
     ) -> Result<(), DecideError> {
-        if let Some(runs) = self.context.registry.runs() {
-            let _ = runs.send_message(runs::Message::DeliverToItem { item, asked });
+        if let Some(runs) = self.context.registry.runs()
+            && let Err(NotTaken::Full(_)) = runs.offer(runs::Message::DeliverToItem { item, asked })
+        {
+            return Err(DecideError::Overloaded { waiting: MAILBOX_MAX });
         }
         let lost = || {
             Err(DecideError::Halted(
@@ -316,13 +332,20 @@ impl Soloist {
     /// [`Halted`] if the journal could not be closed: what was acknowledged is safe, the rest is decided by recovery.
     pub async fn shutdown(self) -> Result<(), Halted> {
         let Self { context, root } = self;
-        if root.stop_and_wait(None, Some(SHUTDOWN_TIMEOUT)).await.is_err() {
+        context.draining.store(true, Ordering::Release);
+        let cell = root.cell();
+        if cell.stop_and_wait(None, Some(SHUTDOWN_TIMEOUT)).await.is_err() {
             tracing::warn!(
                 "the tree did not stop in time; what was under way goes on at the next start"
             );
+            let _ = cell.kill_and_wait(None).await;
         }
+        context.registry.clear();
+        drop((root, cell));
         let journal = context.journal.clone();
-        let closed = journal.close().map_err(|stopped| Halted { reason: stopped.to_string() });
+        let closed = journal
+            .close()
+            .map_err(|stopped| Halted { reason: stopped.to_string(), gave_up: false });
         // The data directory is free when the last hold on the journal is gone. The runtime lets go of the tasks of stopped
         // actors a moment after they have stopped, so that moment is waited for here; handles that the caller keeps are not.
         let only_ours = || Arc::strong_count(&context) == 1;
@@ -336,9 +359,12 @@ impl Soloist {
         &self.context
     }
 
+    /// Delivers what comes from outside; what is not taken drops its reply, which tells the caller.
     pub(crate) fn deliver(&self, run: &RunId, asked: Asked) {
-        if let Some(runs) = self.context.registry.runs() {
-            let _ = runs.send_message(runs::Message::Deliver { run: run.clone(), asked });
+        let Some(runs) = self.context.registry.runs() else { return };
+        let offered = runs.offer(runs::Message::Deliver { run: run.clone(), asked });
+        if let Err(NotTaken::Full(runs::Message::Deliver { asked, .. })) = offered {
+            runs::overloaded(asked);
         }
     }
 }

@@ -32,7 +32,6 @@ pub(crate) enum RaiseError {
 
 /// Puts on record that `what` could not be kept going, and returns the incident once it is on disk. A run that is set aside
 /// already is so by the incident that it was set aside by.
-#[cfg_attr(not(test), expect(dead_code, reason = "the supervisors do not raise incidents yet"))]
 pub(crate) async fn raise(
     context: &Context,
     what: What,
@@ -90,8 +89,8 @@ async fn last_readable(context: &Context) -> Result<StreamSeq, RaiseError> {
         if last == before || !context.journal.stream(&stream, before)?.is_empty() {
             return Ok(last);
         }
-        if let Some(reason) = &*context.halted.borrow() {
-            let stopped = Stopped { reason: reason.as_str().into() };
+        if let Some(halted) = context.halted.borrow().as_ref().filter(|halted| !halted.gave_up) {
+            let stopped = Stopped { reason: halted.reason.as_str().into() };
             return Err(AppendError::Stopped(stopped).into());
         }
         tokio::time::sleep(LOOK_AGAIN).await;

@@ -5,21 +5,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
-use soloist_connectors::{Change, Connector, Observed};
+use soloist_connectors::{Change, Connector, Observed, Page};
 use soloist_kernel::{
     codec,
-    fault::Fault,
+    fault::{Fault, FaultClass, Phase},
     id::{Actor as By, ConnectorName, RunId, StreamId, WorkflowName},
     journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
     labels::Labeled,
     payload::{Digest, Payload},
     time::Timestamp,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
+    actor::{Address, Behaviour, Error},
+    connector::{self, Room},
     context::{Context, Counters},
     handle::{PullError, Pulled, StartError},
     run::{Asked, Begin, Which},
@@ -34,6 +35,9 @@ const EVENTS_VERSION: u16 = 1;
 /// Changes pulled at a time: as many mails are held in memory at once.
 const PAGE: usize = 32;
 
+/// Wait before a pull that finds the runs restarting is tried again.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
+
 /// What an intake is asked.
 pub(crate) enum Message {
     /// Pull what is new.
@@ -41,8 +45,6 @@ pub(crate) enum Message {
     /// Pull what is new, and again after each `interval`.
     Every { interval: Duration },
 }
-
-pub(crate) struct IntakeActor;
 
 #[derive(Clone)]
 pub(crate) struct Arguments {
@@ -52,7 +54,8 @@ pub(crate) struct Arguments {
     pub(crate) interval: Option<Duration>,
 }
 
-pub(crate) struct State {
+pub(crate) struct IntakeActor {
+    me: Address<Message>,
     context: Arc<Context>,
     name: ConnectorName,
     workflow: WorkflowName,
@@ -76,69 +79,73 @@ impl StoredEvent {
     }
 }
 
-impl Actor for IntakeActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for IntakeActor {
+    type Message = Message;
     type Arguments = Arguments;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        arguments: Arguments,
-    ) -> Result<State, ActorProcessingErr> {
+    fn label(_message: &Message) -> &'static str {
+        "pull"
+    }
+
+    async fn start(arguments: Arguments, me: Address<Message>) -> Result<Self, Error> {
         let Arguments { context, name, workflow, interval } = arguments;
-        let connector =
-            context.connectors.get(&name).cloned().ok_or("the connector is not mounted")?;
+        let connector = context
+            .mounted()
+            .connectors
+            .get(&name)
+            .cloned()
+            .ok_or("the connector is not mounted")?;
         let stream = StreamId::new(format!("connector:{name}"))?;
         let stream_seq = context.journal.stream_head(&stream)?;
         if let Some(interval) = interval {
-            myself.send_message(Message::Every { interval })?;
+            me.send(Message::Every { interval })?;
         }
-        context.registry.set_intake(name.clone(), myself);
-        Ok(State { context, name, workflow, connector, stream, stream_seq })
+        context.registry.set_intake(name.clone(), me.clone());
+        Ok(Self { me, context, name, workflow, connector, stream, stream_seq })
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
+            Message::Pull { reply } if !self.runs_are_there() => {
+                let _ = reply.send(Err(restarting()));
+                Ok(())
+            }
             Message::Pull { reply } => {
-                let result = state.pull().await;
-                let healthy = matches!(result, Ok(_) | Err(PullError::Source { .. }));
+                let result = self.pull().await;
+                let healthy = is_healthy(&result);
                 let _ = reply.send(result);
-                if !healthy {
-                    return Err("the place in the stream is in doubt; it is read again".into());
-                }
+                healthy
+            }
+            Message::Every { .. } if self.context.is_draining() => Ok(()),
+            // The tree starts in order, and this is before the runs.
+            Message::Every { interval } if !self.runs_are_there() => {
+                self.me.send_after(RESTART_WAIT, move || Message::Every { interval });
+                Ok(())
             }
             Message::Every { interval } => {
-                if let Err(error) = state.pull().await {
-                    tracing::warn!(connector = %state.name, %error, "failed to pull; it is tried again");
+                let result = self.pull().await;
+                if let Err(error) = &result {
+                    tracing::warn!(connector = %self.name, %error, "failed to pull; it is tried again");
                 }
-                myself.send_after(interval, move || Message::Every { interval });
+                self.me.send_after(interval, move || Message::Every { interval });
+                is_healthy(&result)
             }
         }
-        Ok(())
     }
 }
 
-impl State {
+impl IntakeActor {
+    fn runs_are_there(&self) -> bool {
+        self.context.registry.runs().is_some_and(|runs| runs.is_alive())
+    }
+
     async fn pull(&mut self) -> Result<Pulled, PullError> {
         let mut pulled = Pulled::default();
         loop {
-            let journal = self.context.journal.clone();
-            let name = self.name.clone();
-            let seen = move |identity: &str| {
-                // An unreadable answer counts as not seen: the append that follows would conflict or fail loudly.
-                journal.projection(&seen_key(&name, identity)).is_ok_and(|found| found.is_some())
-            };
-            let page = self.connector.pull(&self.context.env, &seen, PAGE).await;
-            let page = page.map_err(|fault: Fault| PullError::Source {
-                connector: self.name.clone(),
-                fault,
-            })?;
+            let page = self
+                .page()
+                .await
+                .map_err(|fault| PullError::Source { connector: self.name.clone(), fault })?;
             for change in page.changes {
                 self.take(change, &mut pulled).await?;
             }
@@ -146,6 +153,39 @@ impl State {
                 return Ok(pulled);
             }
         }
+    }
+
+    /// What is new, as far as fits on a page; where a pull calls the other side, when there is room for a call.
+    async fn page(&self) -> Result<Page, Fault> {
+        let journal = self.context.journal.clone();
+        let name = self.name.clone();
+        let seen = move |identity: &str| {
+            // An unreadable answer counts as not seen: the append that follows would conflict or fail loudly.
+            journal.projection(&seen_key(&name, identity)).is_ok_and(|found| found.is_some())
+        };
+        let manifest = self.connector.manifest();
+        let limit = manifest.call_timeout;
+        if manifest.pulls_call {
+            let room = self.room().await?;
+            let env = room.env();
+            return room.call("pull", limit, self.connector.pull(&env, &seen, PAGE)).await;
+        }
+        let pulled = timeout(limit, self.connector.pull(&self.context.env, &seen, PAGE)).await;
+        pulled.unwrap_or_else(|_| {
+            let message = format!("the pull did not end within {} s", limit.as_secs_f64());
+            Err(Fault::new(FaultClass::Deadline, Phase::NotSent, message))
+        })
+    }
+
+    async fn room(&self) -> Result<Room, Fault> {
+        let restarting = || {
+            let message = "the connector is restarting; pull again";
+            Fault::new(FaultClass::Transient, Phase::NotSent, message)
+        };
+        let (reply, room) = oneshot::channel();
+        let calls = self.context.registry.connector(&self.name).ok_or_else(restarting)?;
+        calls.send(connector::Message::Pull { reply }).map_err(|_| restarting())?;
+        room.await.map_err(|_| restarting())?
     }
 
     async fn take(&mut self, change: Change, pulled: &mut Pulled) -> Result<(), PullError> {
@@ -187,7 +227,7 @@ impl State {
         let begin = Begin { workflow, input, with, reply };
         let asked = Asked::Begin(Box::new(begin));
         let runs = self.context.registry.runs().ok_or_else(restarting)?;
-        runs.send_message(runs::Message::Deliver { run, asked }).map_err(|_| restarting())?;
+        runs.send(runs::Message::Deliver { run, asked }).map_err(|_| restarting())?;
         let new =
             answer.await.map_err(|_| restarting())?.map_err(|error| self.not_started(error))?;
         if new {
@@ -251,6 +291,14 @@ impl State {
 
     fn now(&self) -> Timestamp {
         self.context.env.now()
+    }
+}
+
+/// An error if it is not known how much of a pull is in the journal: the actor starts again from there.
+fn is_healthy(result: &Result<Pulled, PullError>) -> Result<(), Error> {
+    match result {
+        Ok(_) | Err(PullError::Source { .. }) => Ok(()),
+        Err(_) => Err("the place in the stream is in doubt; it is read again".into()),
     }
 }
 

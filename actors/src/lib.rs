@@ -6,44 +6,62 @@
 //!
 //! ```text
 //!  Soloist (root, rest_for_one)
+//!  ├─ journal       wakes those who wait for an fsync
 //!  ├─ memory        appends facts
-//!  ├─ connectors    (one_for_one)  one actor each, with its governor
-//!  ├─ agents        (one_for_one)  one actor each, which owns the turns under way
-//!  ├─ runs          (one_for_one)  one actor per active run; passivated when it only waits
+//!  ├─ connectors    (one_for_one)
+//!  │   └─ connector (rest_for_one)  its calls, with governor and breaker; its sync loop
+//!  ├─ models        (one_for_one)
+//!  ├─ agents        (one_for_one)
+//!  │   └─ pool      one per agent version, which owns the turns under way
+//!  ├─ runs          (one_for_one)   one actor per active run; passivated when it only waits
 //!  ├─ timers        wakes runs when something is due in them
 //!  ├─ events        delivers events to workflows, agents and runs
 //!  ├─ schedules     starts runs by the calendar
-//!  └─ intakes       (one_for_one)  one per connector that is read
+//!  └─ services      (one_for_one)   the host's own loops
 //! ```
 //!
 //! [`Soloist`] is the handle, [`Builder`] makes it, [`Agent`] and [`Turn`] are what an embedder writes against. This is the
 //! only crate that names ractor.
 
+mod actor;
 mod agent;
 mod agents;
 mod builder;
+#[cfg(test)]
+mod chaos;
 mod connector;
+mod contained;
 mod context;
 mod control;
 #[cfg(test)]
 mod crashes;
 mod events;
+mod gate;
 mod governor;
 mod handle;
+mod health;
 mod incidents;
 mod intake;
+mod journal;
 mod log;
+pub mod measure;
 mod memory;
+mod meter;
+mod mounted;
+mod mounting;
+mod panics;
 mod policies;
 mod registry;
 mod root;
 mod run;
 mod runs;
 mod schedules;
+mod service;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod tree;
 mod turn;
 pub mod views;
 mod workflows;
@@ -55,4 +73,9 @@ pub use control::{Migration, SetError};
 pub use handle::{
     DecideError, EmitError, Halted, PullError, Pulled, RunEnd, RunHandle, Soloist, StartError,
 };
+pub use health::{Drained, Readiness};
+pub use mounting::MountError;
+pub use service::Services;
+pub use supervisor::{AutoShutdown, Restart, Strategy};
+pub use tree::{TreeEvent, TreeNode};
 pub use turn::{Branch, Question, Turn, TurnError};

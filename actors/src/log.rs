@@ -24,8 +24,10 @@ pub(crate) struct Log {
     env: Env,
     journal: Arc<dyn Journal>,
     shared: Arc<Shared>,
-    notifier: JoinHandle<()>,
 }
+
+/// Wakes those who wait, for as long as it is held. There is one at a time.
+pub(crate) struct Notifier(JoinHandle<()>);
 
 #[derive(Default)]
 struct Shared {
@@ -42,11 +44,14 @@ struct Waiting {
 }
 
 impl Log {
-    /// Starts the notifier, so it must be called within a runtime.
     pub(crate) fn new(env: Env, journal: Arc<dyn Journal>) -> Self {
-        let shared = Arc::new(Shared::default());
-        let notifier = tokio::spawn(notify(journal.clone(), shared.clone()));
-        Self { env, journal, shared, notifier }
+        Self { env, journal, shared: Arc::default() }
+    }
+
+    /// Begins to wake those who wait, also those who began to wait before.
+    pub(crate) fn notifier(&self) -> Notifier {
+        self.shared.synced.notify_one();
+        Notifier(tokio::spawn(notify(self.journal.clone(), self.shared.clone())))
     }
 
     /// Appends in order: the place is fixed, and the fsync follows within milliseconds. Waits while the journal is full.
@@ -86,9 +91,9 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for Notifier {
     fn drop(&mut self) {
-        self.notifier.abort();
+        self.0.abort();
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use soloist_kernel::{
     id::StreamId,
     journal::{AppendError, StreamSeq},
@@ -10,7 +9,10 @@ use soloist_kernel::{
 use soloist_memory::{Assertion, Decided, Fact, Provenance, STREAM, decide};
 use tokio::sync::oneshot;
 
-use crate::context::Context;
+use crate::{
+    actor::{Address, Behaviour, Error},
+    context::Context,
+};
 
 /// What the memory actor is asked.
 pub(crate) enum Message {
@@ -20,48 +22,42 @@ pub(crate) enum Message {
 
 /// Asserts a fact through `memory`, and returns once it is fsynced.
 pub(crate) async fn remember(
-    memory: &ActorRef<Message>,
+    memory: &Address<Message>,
     assertion: Assertion,
 ) -> Result<Fact, String> {
     let (reply, answer) = oneshot::channel();
     let restarting = || "memory is restarting; try again".to_owned();
     let message = Message::Remember { assertion: Box::new(assertion), reply };
-    memory.send_message(message).map_err(|_| restarting())?;
+    memory.send(message).map_err(|_| restarting())?;
     answer.await.unwrap_or_else(|_| Err(restarting()))
 }
 
-pub(crate) struct MemoryActor;
-
-pub(crate) struct State {
+pub(crate) struct MemoryActor {
     context: Arc<Context>,
     stream_seq: StreamSeq,
 }
 
-impl Actor for MemoryActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for MemoryActor {
+    type Message = Message;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        context: Arc<Context>,
-    ) -> Result<State, ActorProcessingErr> {
-        let stream = StreamId::new(STREAM)?;
-        let stream_seq = context.journal.stream_head(&stream)?;
-        context.registry.set_memory(myself);
-        Ok(State { context, stream_seq })
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Remember { .. } => "remember",
+        }
     }
 
-    async fn handle(
-        &self,
-        _myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
+        let stream = StreamId::new(STREAM)?;
+        let stream_seq = context.journal.stream_head(&stream)?;
+        context.registry.set_memory(me);
+        Ok(Self { context, stream_seq })
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
             Message::Remember { assertion, reply } => {
-                let answer = state.remember(*assertion).await?;
+                let answer = self.remember(*assertion).await?;
                 let _ = reply.send(answer);
             }
         }
@@ -69,12 +65,9 @@ impl Actor for MemoryActor {
     }
 }
 
-impl State {
+impl MemoryActor {
     /// The outer error is the actor's: its place in the stream is in doubt, so it starts again from the journal.
-    async fn remember(
-        &mut self,
-        assertion: Assertion,
-    ) -> Result<Result<Fact, String>, ActorProcessingErr> {
+    async fn remember(&mut self, assertion: Assertion) -> Result<Result<Fact, String>, Error> {
         let memory = &self.context.memory;
         let current = memory.fact(&assertion.subject, &assertion.name)?;
         let by_same_effect = match &assertion.provenance {

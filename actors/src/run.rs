@@ -20,7 +20,6 @@ mod writes;
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use soloist_kernel::{
     effect::Decision,
     id::{
@@ -30,7 +29,7 @@ use soloist_kernel::{
     journal::Append,
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
-    run::{EffectRef, Occurrence, Probed, Request, project::Ended},
+    run::{Action, EffectRef, Occurrence, Probed, Request, project::Ended},
     time::Timestamp,
 };
 use tokio::sync::oneshot;
@@ -38,9 +37,10 @@ use tokio::sync::oneshot;
 pub(crate) use self::{
     active::Active,
     asked::by_whom,
-    line::{CallEnd, CallGuard, CallLine, Line, Purpose, TurnEnd, TurnGuard},
+    line::{CallEnd, CallGuard, CallLine, Line, Purpose, TurnEnd, TurnGuard, WriteId},
 };
 use crate::{
+    actor::{Address, Behaviour, Error},
     connector::Room,
     context::Context,
     handle::{DecideError, RunEnd, StartError},
@@ -105,8 +105,18 @@ pub(crate) enum Message {
     NotNow { line: CallLine, until: Timestamp, reason: String },
     /// Whoever was asked for room or a probe is gone.
     CallLost { line: CallLine },
+    /// What was lost with its actor a moment ago can be set going again.
+    Again { lost: Lost },
     /// Look again at what is outstanding.
     Resume,
+}
+
+/// What was under way and was lost with the actor that had it.
+pub(crate) enum Lost {
+    /// A turn, or the taking of an event.
+    Action(Action),
+    /// A wait for room, or a probe.
+    Call(CallLine),
 }
 
 /// What comes from outside. The supervisor of runs counts these, so that none is lost when an actor leaves.
@@ -138,7 +148,6 @@ pub(crate) enum Asked {
     /// Go on under another version of the workflow.
     Migrate { to: WorkflowRef, by: String, reply: oneshot::Sender<Result<(), DecideError>> },
     /// The way to a connector is free again: writes to it that are put aside go on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "connectors do not call back yet"))]
     Unpark { connector: ConnectorName },
     /// Something may be due by itself.
     Tick,
@@ -185,35 +194,62 @@ pub(crate) enum Limit {
     Heartbeat,
 }
 
-pub(crate) struct RunActor;
-
 pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
     pub(crate) id: RunId,
-    pub(crate) supervisor: ActorRef<runs::Message>,
+    pub(crate) supervisor: Address<runs::Message>,
 }
 
-impl Actor for RunActor {
-    type Msg = Message;
-    type State = Active;
+impl Behaviour for Active {
+    type Message = Message;
     type Arguments = Arguments;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        arguments: Arguments,
-    ) -> Result<Active, ActorProcessingErr> {
-        Ok(Active::new(arguments, myself))
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Asked(asked) => asked.label(),
+            Message::Recall { .. } => "recall an effect",
+            Message::Record { .. } => "record an effect",
+            Message::Await { .. } => "begin to wait",
+            Message::Labels { .. } => "tell labels",
+            Message::Heartbeat { .. } => "heartbeat",
+            Message::Propose { .. } | Message::ProposeCall { .. } => "propose a write",
+            Message::TurnEnded { .. } => "end a turn",
+            Message::TimedOut { .. } => "time a turn out",
+            Message::Tick | Message::Wake { .. } | Message::Due { .. } => "look at what is due",
+            Message::Compensate { .. } => "take a write back",
+            Message::Emitted { .. } | Message::NotEmitted { .. } => "end an emit",
+            Message::Room { .. } => "begin a call",
+            Message::Answered { .. } => "end an attempt",
+            Message::Probed { .. } => "end a probe",
+            Message::NotNow { .. } => "put a call aside",
+            Message::CallLost { .. } => "lose a call",
+            Message::Again { .. } | Message::Resume => "resume",
+        }
     }
 
-    async fn handle(
-        &self,
-        _myself: ActorRef<Message>,
-        message: Message,
-        active: &mut Active,
-    ) -> Result<(), ActorProcessingErr> {
-        active.on(message).await?;
-        active.settle().await?;
-        Ok(())
+    async fn start(arguments: Arguments, me: Address<Message>) -> Result<Self, Error> {
+        Ok(Self::new(arguments, me))
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
+        self.on(message).await?;
+        self.settle().await
+    }
+}
+
+impl Asked {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Begin(_) => "begin",
+            Self::Decide { .. } | Self::Modify { .. } => "take a decision",
+            Self::Watch { .. } => "watch",
+            Self::Occur { .. } => "take an event",
+            Self::ChildEnded(_) => "take the end of a run beneath",
+            Self::Abort { .. } => "abort",
+            Self::Migrate { .. } => "migrate",
+            Self::Unpark { .. } => "take up what was put aside",
+            Self::Tick => "look at what is due",
+            Self::Recover => "recover",
+        }
     }
 }

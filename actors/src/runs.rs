@@ -2,27 +2,43 @@
 //!
 //! A run that only waits for the operator costs disk and no memory. An actor that wants to leave says how many messages from
 //! outside it has handled; if more were delivered by then, it stays. So none is lost between the two.
+//!
+//! A run whose actor dies starts again from the journal. Each run has an intensity of its own: one that dies again and again
+//! is set aside as an incident with its evidence, and its neighbours do not notice.
+
+mod active;
+pub(crate) mod aside;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use soloist_kernel::{
     id::{InboxId, RunId},
+    incident::{Death, What},
     journal::{Journal, ReadError},
     run::{
         RunSummary,
-        project::{self, Ended},
+        project::{self, Ended as RunEnded},
     },
+    workflow::Priority,
 };
 use tokio::{sync::oneshot, time::Instant};
 
+use self::active::Actives;
 use crate::{
+    actor::{Address, Behaviour, Ended, Error, MAILBOX_MAX, spawn},
     context::{Context, Counters},
-    run::{self, Asked, RunActor},
+    handle::{DecideError, StartError},
+    incidents,
+    run::{self, Active, Asked, Begin},
+    supervisor::{
+        Exit, Flags, Restart, Strategy,
+        strategy::{Child, History, Verdict, after_exit},
+    },
+    tree::Tells,
     views,
 };
 
@@ -30,9 +46,10 @@ use crate::{
 /// stay within a few GiB. What is over it is refused, and the caller may start it later.
 pub(crate) const ACTIVE_MAX: usize = 100_000;
 
-/// A run whose actor dies more often than this within [`RESTART_PERIOD`] is left alone until the kernel is opened again.
-const RESTARTS_MAX: usize = 3;
-const RESTART_PERIOD: Duration = Duration::from_secs(60);
+/// How a run is supervised: as the transient child that it is, for itself. Three restarts within a minute: a run is small,
+/// and starting it again is quick, so what still dies then is the run's own fault.
+const FLAGS: Flags =
+    Flags { intensity: 3, period: Duration::from_secs(60), ..Flags::new(Strategy::OneForOne) };
 
 /// How many projections are read at a time.
 const PAGE: usize = 1_000;
@@ -45,98 +62,111 @@ pub(crate) enum Message {
     DeliverToItem { item: InboxId, asked: Asked },
     /// The actor of `run` has nothing to do, after handling `handled` messages from outside.
     Rest { run: RunId, handled: u64 },
+    /// A run that was set aside may go on: tell it what it was not told meanwhile.
+    Released { run: RunId },
     /// Tell when no run is active.
     WhenIdle { reply: oneshot::Sender<()> },
+    /// Kill the actor of one of the active runs.
+    #[cfg(test)]
+    KillOne { chance: u64 },
 }
 
-pub(crate) struct RunsActor;
-
-pub(crate) struct State {
+pub(crate) struct RunsActor {
+    me: Address<Message>,
     context: Arc<Context>,
-    active: BTreeMap<RunId, Live>,
-    by_pid: BTreeMap<u64, RunId>,
-    deaths: BTreeMap<RunId, VecDeque<Instant>>,
+    active: Arc<Actives>,
+    deaths: BTreeMap<RunId, Deaths>,
+    /// Runs that start again in a moment.
+    restarting: BTreeSet<RunId>,
     idle: Vec<oneshot::Sender<()>>,
 }
 
-struct Live {
-    actor: ActorRef<run::Message>,
-    delivered: u64,
+/// How often a run died lately, and how.
+#[derive(Default)]
+struct Deaths {
+    history: History,
+    evidence: Vec<Death>,
 }
 
-impl Actor for RunsActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for RunsActor {
+    type Message = Message;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        context: Arc<Context>,
-    ) -> Result<State, ActorProcessingErr> {
-        for run in interrupted(&*context.journal)? {
-            myself.send_message(Message::Deliver { run, asked: Asked::Recover })?;
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Deliver { .. } | Message::DeliverToItem { .. } => "deliver to a run",
+            Message::Rest { .. } => "let a run rest",
+            Message::Released { .. } => "let a run go on",
+            Message::WhenIdle { .. } => "wait for rest",
+            #[cfg(test)]
+            Message::KillOne { .. } => "kill",
         }
-        for ended in untold(&*context.journal)? {
+    }
+
+    async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
+        for run in interrupted(&*context.journal)? {
+            me.send(Message::Deliver { run, asked: Asked::Recover })?;
+        }
+        for ended in untold(&*context.journal, "")? {
             let run = ended.parent.run.clone();
             let asked = Asked::ChildEnded(Box::new(ended));
-            myself.send_message(Message::Deliver { run, asked })?;
+            me.send(Message::Deliver { run, asked })?;
         }
-        context.registry.set_runs(myself);
-        Ok(State {
+        context.registry.set_runs(me.clone());
+        Ok(Self {
+            me,
             context,
-            active: BTreeMap::new(),
-            by_pid: BTreeMap::new(),
+            active: Arc::default(),
             deaths: BTreeMap::new(),
+            restarting: BTreeSet::new(),
             idle: vec![],
         })
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
-            Message::Deliver { run, asked } => state.deliver(&myself, run, asked).await?,
-            Message::DeliverToItem { item, asked } => match state.run_of(&item)? {
-                Some(run) => state.deliver(&myself, run, asked).await?,
+            Message::Deliver { run, asked } => self.deliver(run, asked).await?,
+            Message::DeliverToItem { item, asked } => match self.run_of(&item)? {
+                Some(run) => self.deliver(run, asked).await?,
                 None => refuse(asked, &item),
             },
-            Message::Rest { run, handled } => state.rest(&run, handled),
-            Message::WhenIdle { reply } => {
-                state.idle.push(reply);
-                state.tell_idle();
+            Message::Rest { run, handled } => {
+                self.active.rest(&run, handled);
+                self.tell_idle();
             }
+            Message::Released { run } => {
+                let ended = untold(&*self.context.journal, &format!("{run}/"))?;
+                let ended = ended.into_iter().map(|ended| Asked::ChildEnded(Box::new(ended)));
+                for asked in [Asked::Recover, Asked::Tick].into_iter().chain(ended) {
+                    self.deliver(run.clone(), asked).await?;
+                }
+            }
+            Message::WhenIdle { reply } => {
+                self.idle.push(reply);
+                self.tell_idle();
+            }
+            #[cfg(test)]
+            Message::KillOne { chance } => self.active.kill_one(chance),
         }
         Ok(())
     }
 
-    async fn handle_supervisor_evt(
-        &self,
-        myself: ActorRef<Message>,
-        event: SupervisionEvent,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match event {
-            SupervisionEvent::ActorFailed(cell, error) => {
-                if let Some(run) = state.forget(cell.get_id().pid()) {
-                    state.restart(&myself, run, &error).await?;
-                }
-            }
-            SupervisionEvent::ActorTerminated(cell, _, _) => {
-                state.forget(cell.get_id().pid());
-            }
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+    async fn child_ended(&mut self, child: u64, ended: Ended) -> Result<(), Error> {
+        let Some((run, work)) = self.active.forget(child) else { return Ok(()) };
+        if let Ended::Failed(reason) = ended {
+            self.died(run, reason, work).await;
         }
-        state.tell_idle();
+        self.tell_idle();
         Ok(())
+    }
+
+    fn tells(&self) -> Option<Arc<dyn Tells>> {
+        Some(self.active.clone())
     }
 }
 
 /// The runs that were under way when the last process ended: not those that only wait for the operator.
-fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, ActorProcessingErr> {
+fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, Error> {
     let mut found = vec![];
     let mut after = String::new();
     loop {
@@ -152,11 +182,11 @@ fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, ActorProcessingErr> 
     }
 }
 
-/// Ends of runs that the runs above have not taken in.
-fn untold(journal: &dyn Journal) -> Result<Vec<Ended>, ActorProcessingErr> {
+/// Ends of runs that the runs above have not taken in: of all, or of those whose keys begin with `prefix`.
+fn untold(journal: &dyn Journal, prefix: &str) -> Result<Vec<RunEnded>, Error> {
     let (mut found, mut after) = (vec![], String::new());
     loop {
-        let page = journal.projections(project::ENDED, "", &after, PAGE)?;
+        let page = journal.projections(project::ENDED, prefix, &after, PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(found) };
         after.clone_from(last);
         for (_, bytes) in &page {
@@ -175,34 +205,48 @@ fn refuse(asked: Asked, item: &InboxId) {
     }
 }
 
-impl State {
-    async fn deliver(
-        &mut self,
-        myself: &ActorRef<Message>,
-        run: RunId,
-        asked: Asked,
-    ) -> Result<(), ActorProcessingErr> {
+impl RunsActor {
+    async fn deliver(&mut self, run: RunId, asked: Asked) -> Result<(), Error> {
         self.context.env.perturb().await;
-        if !self.active.contains_key(&run) {
-            if self.active.len() >= ACTIVE_MAX && matches!(asked, Asked::Begin(_)) {
-                overloaded(asked);
+        self.restarting.remove(&run);
+        if self.context.aside.holds(&run) {
+            aside::refuse(asked, &run);
+            return Ok(());
+        }
+        if !self.active.contains(&run) {
+            if let Asked::Begin(begin) = &asked
+                && let Some(refusal) = self.overload(begin)
+            {
+                begin_refused(asked, refusal);
                 return Ok(());
             }
             let arguments = run::Arguments {
                 context: self.context.clone(),
                 id: run.clone(),
-                supervisor: myself.clone(),
+                supervisor: self.me.clone(),
             };
-            let (actor, _) =
-                Actor::spawn_linked(None, RunActor, arguments, myself.get_cell()).await?;
-            self.by_pid.insert(actor.get_id().pid(), run.clone());
-            self.active.insert(run.clone(), Live { actor, delivered: 0 });
+            let actor = spawn::<Active>(arguments, self.me.cell()).await?;
+            self.active.insert(run.clone(), actor);
         }
-        let live = self.active.get_mut(&run).expect("it is active, or was just made so");
-        live.delivered += 1;
-        // A dead actor's message is lost with its reply, which tells the caller; the restart follows.
-        let _ = live.actor.send_message(run::Message::Asked(asked));
+        self.active.deliver(&run, asked);
         Ok(())
+    }
+
+    /// Why a run is not begun, if too much is under way: the least important is refused first.
+    fn overload(&self, begin: &Begin) -> Option<String> {
+        let (active, limit) = (self.active.len(), self.context.active_max);
+        let (word, percent) = match self.context.importance(&begin.workflow) {
+            Priority::Low => ("low", 80),
+            Priority::Normal => ("normal", 90),
+            Priority::High => ("high", 100),
+        };
+        (active * 100 >= limit * percent).then(|| {
+            Counters::add(&self.context.counters.runs_shed);
+            format!(
+                "{active} runs are active, and at {percent} % of {limit} runs of priority `{word}` are no longer begun; \
+                 start it when some have ended"
+            )
+        })
     }
 
     fn run_of(&self, item: &InboxId) -> Result<Option<RunId>, ReadError> {
@@ -210,45 +254,41 @@ impl State {
         Ok(found.and_then(|item| item.run))
     }
 
-    fn rest(&mut self, run: &RunId, handled: u64) {
-        if let Some(live) = self.active.get(run).filter(|live| live.delivered == handled) {
-            let pid = live.actor.get_id().pid();
-            live.actor.stop(None);
-            self.forget(pid);
-            self.tell_idle();
-        }
-    }
-
-    fn forget(&mut self, pid: u64) -> Option<RunId> {
-        let run = self.by_pid.remove(&pid)?;
-        self.active.remove(&run);
-        Some(run)
-    }
-
-    async fn restart(
-        &mut self,
-        myself: &ActorRef<Message>,
-        run: RunId,
-        error: &ActorProcessingErr,
-    ) -> Result<(), ActorProcessingErr> {
-        let now = Instant::now();
-        let deaths = self.deaths.entry(run.clone()).or_default();
-        deaths.retain(|death| now.duration_since(*death) < RESTART_PERIOD);
-        deaths.push_back(now);
+    /// A run's actor died: it starts again from the journal, or is set aside.
+    async fn died(&mut self, run: RunId, reason: String, work: Option<&'static str>) {
         if self.context.halted.borrow().is_some() {
-            return Ok(());
+            return;
         }
-        if deaths.len() > RESTARTS_MAX {
-            tracing::error!(%run, %error, "the run's actor dies again and again; it is left alone until the next start");
-            return Ok(());
+        let now = Instant::now();
+        self.deaths.retain(|_, deaths| {
+            deaths.history.back().is_some_and(|last| now.duration_since(*last) < FLAGS.period)
+        });
+        let deaths = self.deaths.entry(run.clone()).or_default();
+        tracing::warn!(%run, reason, work, "the run's actor died");
+        let at = self.context.env.now();
+        deaths.evidence.push(Death { at, reason, work: work.map(str::to_owned) });
+        let child = Child { restart: Restart::Transient, significant: false, living: false };
+        let verdict = after_exit(&FLAGS, &[child], 0, Exit::Abnormal, &mut deaths.history, now);
+        match verdict {
+            Verdict::Restart { after, .. } => {
+                Counters::add(&self.context.counters.actors_restarted);
+                self.restarting.insert(run.clone());
+                self.me.send_after(after, || Message::Deliver { run, asked: Asked::Recover });
+            }
+            Verdict::GiveUp | Verdict::Leave { .. } | Verdict::ShutDown => {
+                let evidence = self.deaths.remove(&run).unwrap_or_default().evidence;
+                tracing::error!(%run, "the run's actor dies again and again; it is set aside");
+                self.context.aside.put(run.clone());
+                let what = What::Quarantined { run };
+                if let Err(error) = incidents::raise(&self.context, what, evidence).await {
+                    tracing::error!(%error, "failed to put it on record; the run is tried again at the next start");
+                }
+            }
         }
-        tracing::warn!(%run, %error, "the run's actor died; it starts again from the journal");
-        Counters::add(&self.context.counters.actors_restarted);
-        self.deliver(myself, run, Asked::Recover).await
     }
 
     fn tell_idle(&mut self) {
-        if self.active.is_empty() {
+        if self.active.is_empty() && self.restarting.is_empty() {
             for reply in self.idle.drain(..) {
                 let _ = reply.send(());
             }
@@ -256,11 +296,24 @@ impl State {
     }
 }
 
-fn overloaded(asked: Asked) {
+/// Answers what the full mailbox of the runs does not take. Who only watches is not answered, and asks again.
+pub(crate) fn overloaded(asked: Asked) {
+    let waiting = MAILBOX_MAX;
+    match asked {
+        Asked::Abort { reply: Some(reply), .. } | Asked::Migrate { reply, .. } => {
+            drop(reply.send(Err(DecideError::Overloaded { waiting })));
+        }
+        asked => {
+            let refusal = format!(
+                "{waiting} messages wait for runs, which is the limit; start it in a moment"
+            );
+            begin_refused(asked, refusal);
+        }
+    }
+}
+
+fn begin_refused(asked: Asked, refusal: String) {
     if let Asked::Begin(begin) = asked {
-        let message = format!(
-            "{ACTIVE_MAX} runs are active, which is the limit; start it when some have ended"
-        );
-        let _ = begin.reply.send(Err(crate::handle::StartError::Refused(message)));
+        let _ = begin.reply.send(Err(StartError::Refused(refusal)));
     }
 }

@@ -5,7 +5,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
 use soloist_kernel::{
     codec,
@@ -19,6 +18,7 @@ use soloist_kernel::{
 use tokio::sync::oneshot;
 
 use crate::{
+    actor::{Address, Behaviour, Error},
     context::Context,
     run::{Asked, Begin, Which},
     runs,
@@ -39,9 +39,8 @@ pub(crate) enum Message {
     Due { at: Timestamp },
 }
 
-pub(crate) struct SchedulesActor;
-
-pub(crate) struct State {
+pub(crate) struct SchedulesActor {
+    me: Address<Message>,
     context: Arc<Context>,
     stream: StreamId,
     stream_seq: StreamSeq,
@@ -59,44 +58,42 @@ enum StoredEvent {
     Started { schedule: String, at: Timestamp, run: RunId },
 }
 
-impl Actor for SchedulesActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for SchedulesActor {
+    type Message = Message;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        context: Arc<Context>,
-    ) -> Result<State, ActorProcessingErr> {
-        let stream = StreamId::new("schedules")?;
-        let stream_seq = context.journal.stream_head(&stream)?;
-        context.registry.set_schedules(myself.clone());
-        myself.send_message(Message::Look)?;
-        let opened = context.env.now();
-        Ok(State { context, stream, stream_seq, opened, next: None })
+    fn label(_message: &Message) -> &'static str {
+        "look at what is due"
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
+        let stream = StreamId::new("schedules")?;
+        let stream_seq = context.journal.stream_head(&stream)?;
+        context.registry.set_schedules(me.clone());
+        me.send(Message::Look)?;
+        let opened = context.env.now();
+        Ok(Self { me, context, stream, stream_seq, opened, next: None })
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
-            Message::Look => state.look(&myself).await,
+            Message::Look => self.look().await,
             // An alarm that an earlier one has overtaken rings for nothing.
-            Message::Due { at } if state.next == Some(at) => {
-                state.next = None;
-                state.look(&myself).await
+            Message::Due { at } if self.next == Some(at) => {
+                self.next = None;
+                self.look().await
             }
             Message::Due { .. } => Ok(()),
         }
     }
 }
 
-impl State {
-    async fn look(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+impl SchedulesActor {
+    async fn look(&mut self) -> Result<(), Error> {
+        // What is due now is found by the next kernel, as what its schedule says of missed times.
+        if self.context.is_draining() {
+            return Ok(());
+        }
         let mut next: Option<Timestamp> = None;
         for (name, workflow) in self.context.workflows.all() {
             for schedule in &workflow.schedules {
@@ -112,17 +109,13 @@ impl State {
             self.next = Some(at);
             // Cron fields are whole minutes: a moment later is surely within.
             let wait = now.until(at.after(Duration::from_millis(1)));
-            myself.send_after(wait, move || Message::Due { at });
+            self.me.send_after(wait, move || Message::Due { at });
         }
         Ok(())
     }
 
     /// Starts the runs of `schedule` that are due.
-    async fn act(
-        &mut self,
-        name: &WorkflowName,
-        schedule: &Schedule,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn act(&mut self, name: &WorkflowName, schedule: &Schedule) -> Result<(), Error> {
         let identity = identity(name, schedule);
         let key = ProjectionKey::new(LAST, &*identity);
         let now = self.context.env.now();
@@ -154,7 +147,7 @@ impl State {
         schedule: &Schedule,
         identity: &str,
         at: Timestamp,
-    ) -> Result<(), ActorProcessingErr> {
+    ) -> Result<(), Error> {
         let hash = Digest::of(format!("{identity}/{}", at.0).as_bytes()).to_hex();
         let run = RunId::new(format!("{name}-{}-{}", at.0, &hash[..8]))?;
         let event = StoredEvent::Started { schedule: identity.to_owned(), at, run: run.clone() };
@@ -163,7 +156,7 @@ impl State {
         let (reply, answer) = oneshot::channel();
         let begin = Begin { workflow: Which::Newest(name.clone()), input, with, reply };
         let runs = self.context.registry.runs().ok_or("the supervisor of runs is restarting")?;
-        runs.send_message(runs::Message::Deliver { run, asked: Asked::Begin(Box::new(begin)) })?;
+        runs.send(runs::Message::Deliver { run, asked: Asked::Begin(Box::new(begin)) })?;
         if answer.await?? {
             self.stream_seq = StreamSeq(self.stream_seq.0 + 1);
         }

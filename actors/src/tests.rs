@@ -3,7 +3,9 @@
 mod events;
 mod incidents;
 mod labels;
+mod limits;
 mod parked;
+mod tree;
 mod versions;
 mod waits;
 

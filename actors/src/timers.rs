@@ -5,10 +5,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use soloist_kernel::{id::RunId, run::project::TIMERS, time::Timestamp};
 
-use crate::{context::Context, run::Asked, runs};
+use crate::{
+    actor::{Address, Behaviour, Error},
+    context::Context,
+    run::Asked,
+    runs,
+};
 
 /// Longest wait before the clock is looked at again: it may have been set, and the machine may have slept.
 const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
@@ -26,9 +30,8 @@ pub(crate) enum Message {
     Due { at: Timestamp },
 }
 
-pub(crate) struct TimersActor;
-
-pub(crate) struct State {
+pub(crate) struct TimersActor {
+    me: Address<Message>,
     context: Arc<Context>,
     /// When the actor looks next.
     next: Option<Timestamp>,
@@ -36,34 +39,31 @@ pub(crate) struct State {
     told: BTreeSet<String>,
 }
 
-impl Actor for TimersActor {
-    type Msg = Message;
-    type State = State;
+impl Behaviour for TimersActor {
+    type Message = Message;
     type Arguments = Arc<Context>;
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        context: Arc<Context>,
-    ) -> Result<State, ActorProcessingErr> {
-        context.registry.set_timers(myself.clone());
-        myself.send_message(Message::Look)?;
-        Ok(State { context, next: None, told: BTreeSet::new() })
+    fn label(message: &Message) -> &'static str {
+        match message {
+            Message::Set { .. } => "set a time",
+            Message::Look | Message::Due { .. } => "look at what is due",
+        }
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
+        context.registry.set_timers(me.clone());
+        me.send(Message::Look)?;
+        Ok(Self { me, context, next: None, told: BTreeSet::new() })
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
-            Message::Set { at } => state.look_at(&myself, at),
-            Message::Look => state.look(&myself)?,
+            Message::Set { at } => self.look_at(at),
+            Message::Look => self.look()?,
             // An alarm that an earlier one has overtaken rings for nothing.
-            Message::Due { at } if state.next == Some(at) => {
-                state.next = None;
-                state.look(&myself)?;
+            Message::Due { at } if self.next == Some(at) => {
+                self.next = None;
+                self.look()?;
             }
             Message::Due { .. } => {}
         }
@@ -71,19 +71,19 @@ impl Actor for TimersActor {
     }
 }
 
-impl State {
+impl TimersActor {
     /// Looks at `at`, unless it looks before that anyway.
-    fn look_at(&mut self, myself: &ActorRef<Message>, at: Timestamp) {
+    fn look_at(&mut self, at: Timestamp) {
         let now = self.context.env.now();
         let at = at.min(now.after(LOOK_AGAIN));
         if self.next.is_some_and(|next| next <= at) {
             return;
         }
         self.next = Some(at);
-        myself.send_after(now.until(at), move || Message::Due { at });
+        self.me.send_after(now.until(at), move || Message::Due { at });
     }
 
-    fn look(&mut self, myself: &ActorRef<Message>) -> Result<(), ActorProcessingErr> {
+    fn look(&mut self) -> Result<(), Error> {
         let now = self.context.env.now();
         let (mut after, mut due) = (String::new(), BTreeSet::new());
         loop {
@@ -94,7 +94,7 @@ impl State {
                 let Some((at, run)) = read(key) else { continue };
                 if at > now {
                     self.told = due;
-                    self.look_at(myself, at);
+                    self.look_at(at);
                     return Ok(());
                 }
                 if !self.told.contains(key) {
@@ -109,7 +109,7 @@ impl State {
 
     fn tell(&self, run: RunId) {
         if let Some(runs) = self.context.registry.runs() {
-            let _ = runs.send_message(runs::Message::Deliver { run, asked: Asked::Tick });
+            let _ = runs.send(runs::Message::Deliver { run, asked: Asked::Tick });
         }
     }
 }

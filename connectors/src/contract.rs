@@ -24,8 +24,15 @@ pub struct Manifest {
     pub system: String,
     /// What can be asked of it. Arguments that an operation does not name are refused by `plan` and `read`.
     pub operations: BTreeMap<OperationName, Operation>,
+    /// Who it is to the other side: `smtp:mail.example.com:587/office`. Limits, retries and outages are the credential's, so
+    /// connectors with the same one share them.
+    pub credential: String,
     /// How fast it may be called.
     pub rate: Rate,
+    /// How fast single operations may be called, where that is less.
+    pub operation_rates: BTreeMap<OperationName, Rate>,
+    /// Whether a pull calls the other side, and counts as a call. A look at a folder of this machine does not.
+    pub pulls_call: bool,
     /// How many calls may be under way at once. At least one.
     pub concurrency_max: usize,
     /// How long one call may take. What takes longer is a [`Deadline`](FaultClass::Deadline) fault
@@ -33,13 +40,30 @@ pub struct Manifest {
     pub call_timeout: Duration,
 }
 
-/// A limit on calls: the generic cell rate algorithm's two numbers.
+/// A limit on calls, as the other side states it: never more than `calls` in any stretch of `per`, also across a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls per second in the long run. At least one.
-    pub per_second: u32,
-    /// Calls that may come at once after a pause. At least one.
+    /// Calls in any stretch of that time. At least one.
+    pub calls: u32,
+    /// That time. Not zero.
+    pub per: Duration,
+    /// How many of them may come at once after a pause; the others are spread. At least one, and at most `calls`.
     pub burst: u32,
+}
+
+impl Rate {
+    /// `calls` in any second, `burst` of them at once.
+    #[must_use]
+    pub const fn per_second(calls: u32, burst: u32) -> Self {
+        Self { calls, per: Duration::from_secs(1), burst }
+    }
+
+    /// The wait between two calls beyond the burst: `per / (calls - burst + 1)`, with which `burst` calls at once and one after
+    /// each such wait are `calls` within `per`.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.per / (self.calls.max(1) - self.burst.clamp(1, self.calls.max(1)) + 1)
+    }
 }
 
 impl Manifest {

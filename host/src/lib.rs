@@ -38,9 +38,10 @@
 //! sees in [`operator`].
 
 pub use soloist_actors::{
-    Agent, Branch, Builder, DecideError, EmitError, Failure, Halted, Kind, Migration, OpenError,
-    PullError, Pulled, Question, ReadOnly, RunEnd, RunHandle, SetError, Soloist, StartError, Stats,
-    Transactional, Turn, TurnError, views,
+    Agent, AutoShutdown, Branch, Builder, DecideError, Drained, EmitError, Failure, Halted, Kind,
+    Migration, MountError, OpenError, PullError, Pulled, Question, ReadOnly, Readiness, Restart,
+    RunEnd, RunHandle, Services, SetError, Soloist, StartError, Stats, Strategy, Transactional,
+    TreeEvent, TreeNode, Turn, TurnError, measure, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{

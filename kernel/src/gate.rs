@@ -6,11 +6,12 @@
 //! future counts as now; otherwise an hour lost by the clock would be an hour in which nothing is called.
 //!
 //! In the order in which a call meets them: [`FairQueue`] says whose turn it is, [`Breaker`] whether the other side is
-//! well, [`RetryBudget`] whether a second attempt may be made, [`Window`] whether the strict limit has room, and
-//! [`Reservations`] lets that limit survive a crash. The connector's actor owns one of each and acts on what they say.
+//! well, [`RetryBudget`] whether a second attempt may be made, [`Pace`] how fast the other side lets us go, [`Window`] whether
+//! the strict limit has room, and [`Reservations`] lets that limit survive a crash. The connector's actor owns one of each and acts on what they say.
 
 mod breaker;
 mod budget;
+mod pace;
 mod queue;
 mod recent;
 mod reservations;
@@ -20,8 +21,9 @@ use crate::time::Timestamp;
 
 pub use breaker::{Breaker, BreakerPolicy, CallEnd, Permit, Phase, Turned};
 pub use budget::{RetryBudget, RetryCost};
+pub use pace::Pace;
 pub use queue::{FairQueue, QUEUE_MAX, SPACING};
-pub use reservations::{Block, Reservations, Take};
+pub use reservations::{Block, GRACE, Reservations, Take};
 pub use window::Window;
 
 /// A call that may not be made now.

@@ -1,18 +1,20 @@
 //! Answers, as JSON that people's tools can rely on: keys are added and not taken away.
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
-//! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well.
+//! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
+//! `handler/tree.rs` how the kernel itself is.
 
 mod definitions;
 mod inbox;
 mod known;
 mod runs;
+mod tree;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use soloist_actors::{Soloist, views};
+use soloist_actors::{Halted, Soloist, views};
 use soloist_kernel::journal::Journal;
 
 use crate::request::{Problem, Request};
@@ -36,7 +38,10 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Workflows => definitions::workflows(seen),
         Request::Workflow { workflow } => definitions::workflow(seen, workflow),
         Request::Policy { version } => definitions::policy(seen, *version),
-        Request::Migration { .. }
+        Request::Tree
+        | Request::Ready
+        | Request::Drain { .. }
+        | Request::Migration { .. }
         | Request::Decide { .. }
         | Request::Modify { .. }
         | Request::Start { .. }
@@ -58,7 +63,16 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
 ///
 /// [`Problem`].
 pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> {
+    let begins =
+        matches!(request, Request::Start { .. } | Request::Pursue { .. } | Request::Emit { .. });
+    if begins && let Some(halted) = halted(soloist).await {
+        // The actors that would do it say only that they are gone.
+        return Err(Problem::new(halted));
+    }
     match request {
+        Request::Tree => tree::tree(soloist),
+        Request::Ready => to_json(&soloist.readiness()),
+        Request::Drain { seconds } => tree::drain(soloist, seconds).await,
         Request::Decide { item, decision, by } => {
             inbox::decide(soloist, &item, decision, by.as_deref()).await
         }
@@ -80,6 +94,15 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         }
         Request::SetPolicy { file, text } => definitions::set_policy(soloist, &file, &text).await,
         reading => read(&soloist.shared_journal(), &reading),
+    }
+}
+
+/// Why the kernel has halted, if it has.
+async fn halted(soloist: &Soloist) -> Option<Halted> {
+    tokio::select! {
+        biased;
+        halted = soloist.halted() => Some(halted),
+        () = std::future::ready(()) => None,
     }
 }
 

@@ -63,6 +63,15 @@ pub enum Request {
         #[serde(default)]
         to: Option<u32>,
     },
+    /// Show the live tree, and what lately happened in it.
+    Tree,
+    /// Tell whether the kernel is ready for work, and why not.
+    Ready,
+    /// Take no more work in, and wait until the runs rest.
+    Drain {
+        /// How long to wait, in seconds.
+        seconds: u32,
+    },
     /// Decide about a waiting item.
     Decide {
         /// Its id.
@@ -150,7 +159,8 @@ impl Request {
     #[must_use]
     pub fn acts(&self) -> bool {
         match self {
-            Self::Decide { .. }
+            Self::Drain { .. }
+            | Self::Decide { .. }
             | Self::Modify { .. }
             | Self::Start { .. }
             | Self::Pursue { .. }
@@ -170,14 +180,22 @@ impl Request {
             | Self::Workflows
             | Self::Workflow { .. }
             | Self::Policy { .. }
-            | Self::Migration { .. } => false,
+            | Self::Migration { .. }
+            | Self::Tree
+            | Self::Ready => false,
         }
     }
 
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        self.acts() || matches!(self, Self::Migration { .. })
+        self.acts() || matches!(self, Self::Migration { .. }) || self.needs_server()
+    }
+
+    /// Whether it is about the kernel that is being served: one that is opened to answer it would tell of itself.
+    #[must_use]
+    pub fn needs_server(&self) -> bool {
+        matches!(self, Self::Tree | Self::Ready | Self::Drain { .. })
     }
 }
 

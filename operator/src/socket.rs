@@ -33,7 +33,8 @@ const REQUEST_BYTES_MAX: u64 = 8 << 20;
 /// Connections served at once; more of them wait.
 const CONNECTIONS_MAX: usize = 16;
 
-/// How long a client waits for an answer: as long as a decision's run may take over its calls.
+/// How long a client waits for an answer: as long as a decision's run may take over its calls. What says itself how long it
+/// takes has this beyond that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The serving end. Dropping it stops serving.
@@ -129,7 +130,7 @@ impl Client {
         };
         let mut line = serde_json::to_vec(request).map_err(Problem::new)?;
         line.push(b'\n');
-        self.stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(broke)?;
+        self.stream.set_read_timeout(Some(ANSWER_TIMEOUT + lasts(request))).map_err(broke)?;
         self.stream.write_all(&line).map_err(broke)?;
         let mut reply = String::new();
         BufReader::new(&self.stream).read_line(&mut reply).map_err(broke)?;
@@ -137,5 +138,12 @@ impl Client {
             Problem::new("the running soloist ended before it answered; see `soloist inbox list`")
         };
         serde_json::from_str::<Result<Value, Problem>>(&reply).map_err(|_| nothing())?
+    }
+}
+
+fn lasts(request: &Request) -> Duration {
+    match request {
+        Request::Drain { seconds } => Duration::from_secs((*seconds).into()),
+        _ => Duration::ZERO,
     }
 }

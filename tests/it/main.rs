@@ -14,3 +14,4 @@ mod runs;
 mod scenarios;
 mod serve;
 mod tidy;
+mod tree;

@@ -27,7 +27,7 @@ use soloist_kernel::{
 
 /// Where to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Point {
+pub(crate) enum Point {
     Never,
     /// The append with this number does not happen.
     BeforeAppend(u64),
@@ -38,25 +38,27 @@ pub(super) enum Point {
 }
 
 /// Counts what happens, and cuts everything off at its point.
-pub(super) struct Tripwire {
-    pub(super) point: Point,
-    pub(super) appends: AtomicU64,
-    pub(super) calls: AtomicU64,
+pub(crate) struct Tripwire {
+    pub(crate) point: Point,
+    pub(crate) appends: AtomicU64,
+    pub(crate) calls: AtomicU64,
     tripped: AtomicBool,
+    /// A stream that cannot be read.
+    pub(crate) unreadable: Mutex<Option<StreamId>>,
 }
 
 impl Tripwire {
-    pub(super) fn at(point: Point) -> Arc<Self> {
+    pub(crate) fn at(point: Point) -> Arc<Self> {
         let (appends, calls, tripped) =
             (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { point, appends, calls, tripped })
+        Arc::new(Self { point, appends, calls, tripped, unreadable: Mutex::default() })
     }
 
-    pub(super) fn is_tripped(&self) -> bool {
+    pub(crate) fn is_tripped(&self) -> bool {
         self.tripped.load(Ordering::SeqCst)
     }
 
-    pub(super) fn trip(&self) {
+    pub(crate) fn trip(&self) {
         self.tripped.store(true, Ordering::SeqCst);
     }
 }
@@ -66,9 +68,9 @@ fn stopped() -> Stopped {
 }
 
 /// A journal that dies with its process.
-pub(super) struct Mortal {
-    pub(super) inner: Arc<MemoryJournal>,
-    pub(super) wire: Arc<Tripwire>,
+pub(crate) struct Mortal {
+    pub(crate) inner: Arc<MemoryJournal>,
+    pub(crate) wire: Arc<Tripwire>,
 }
 
 impl Journal for Mortal {
@@ -100,6 +102,9 @@ impl Journal for Mortal {
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {
+        if self.wire.unreadable.lock().unwrap().as_ref() == Some(stream) {
+            return Err(ReadError::Damaged { seq: Seq(1), problem: "it is a test".into() });
+        }
         self.inner.stream(stream, after)
     }
 
@@ -144,23 +149,23 @@ impl Journal for Mortal {
 
 /// The world: how often each write has happened. It outlives every kernel.
 #[derive(Clone, Default)]
-pub(super) struct World(Arc<Mutex<BTreeMap<String, u64>>>);
+pub(crate) struct World(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl World {
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         self.0.lock().expect("counting does not panic").clone()
     }
 }
 
 /// A connector to the world, with the semantics that a test wants.
-pub(super) struct Post {
+pub(crate) struct Post {
     manifest: Manifest,
     world: World,
     wire: Arc<Tripwire>,
 }
 
 impl Post {
-    pub(super) fn new(semantics: WriteSemantics, world: World, wire: Arc<Tripwire>) -> Self {
+    pub(crate) fn new(semantics: WriteSemantics, world: World, wire: Arc<Tripwire>) -> Self {
         let operation = |kind, reversal| Operation {
             summary: "sends, or takes back".into(),
             kind,
@@ -184,7 +189,10 @@ impl Post {
                     operation(OperationKind::Compensate, Reversal::Irreversible),
                 ),
             ]),
-            rate: Rate { per_second: 1_000, burst: 1_000 },
+            credential: "a world of tests".into(),
+            rate: Rate::per_second(1_000, 1_000),
+            operation_rates: BTreeMap::new(),
+            pulls_call: true,
             concurrency_max: 4,
             call_timeout: Duration::from_secs(10),
         };

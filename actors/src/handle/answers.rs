@@ -33,6 +33,11 @@ pub enum RunEnd {
         /// The runs beneath it that it waits for.
         on: Vec<RunId>,
     },
+    /// Its actor died again and again, so it is set aside, and waits in the inbox as an incident.
+    SetAside {
+        /// Why, and where to look.
+        reason: String,
+    },
     /// There is no such run.
     Missing,
 }
@@ -52,6 +57,9 @@ pub struct Pulled {
 pub struct Halted {
     /// Why, and what to do.
     pub reason: String,
+    /// Whether it is the tree that has given up, and the journal is sound: then the process can stay and be looked at.
+    /// Else nobody knows what is on disk, and the process should end, so that the next one can recover.
+    pub gave_up: bool,
 }
 
 /// Why a run was not started.
@@ -108,6 +116,14 @@ pub enum EmitError {
     /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Too many events wait to be taken.
+    #[error(
+        "the event was not taken: {waiting} wait already, which is the limit; emit it again in a moment"
+    )]
+    Overloaded {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The kernel has halted, or a part of it is restarting: emit it again, which is safe.
     #[error("the event may or may not have been taken: {0}; emit it again, which is safe")]
     Halted(String),
@@ -137,6 +153,14 @@ pub enum DecideError {
     /// The change cannot be made.
     #[error("the change cannot be made: {0}")]
     Invalid(String),
+    /// Too many messages wait for runs.
+    #[error(
+        "the decision was not taken: {waiting} messages wait already, which is the limit; decide again in a moment"
+    )]
+    Overloaded {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The item's id is not one.
     #[error(transparent)]
     Name(#[from] BadName),

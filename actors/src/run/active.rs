@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use ractor::{ActorProcessingErr, ActorRef};
 use soloist_kernel::{
     effect::{Outcome, WriteEvent, WriteState},
     id::{Actor, RunId, StepName},
@@ -20,11 +19,11 @@ use soloist_kernel::{
     },
     time::Timestamp,
 };
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{Arguments, Asked, Message, launch::Timer};
 use crate::{
+    actor::{Address, Error},
     context::{Context, Counters},
     handle::RunEnd,
     runs, timers,
@@ -36,8 +35,8 @@ use crate::{
 pub(crate) struct Active {
     pub(super) context: Arc<Context>,
     pub(super) id: RunId,
-    pub(super) me: ActorRef<Message>,
-    pub(super) supervisor: ActorRef<runs::Message>,
+    pub(super) me: Address<Message>,
+    pub(super) supervisor: Address<runs::Message>,
     /// `None` until it has begun or was loaded.
     pub(super) run: Option<Run>,
     /// What was set going and has not been answered.
@@ -57,6 +56,7 @@ pub(crate) struct Active {
 
 /// A turn under way: where it is in its journal, and what it waits for.
 pub(super) struct TurnUnderWay {
+    pub(super) attempt: u32,
     pub(super) replay: Replay,
     pub(super) proposals: Vec<(EffectRef, Reply<Outcome>)>,
     pub(super) waits: Vec<(EffectRef, Reply<Payload>)>,
@@ -69,7 +69,7 @@ pub(super) struct TurnUnderWay {
 }
 
 /// Why a command was not carried out.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum CarryOutError {
     /// The kernel refused it; nothing has changed.
     #[error(transparent)]
@@ -80,7 +80,7 @@ pub(super) enum CarryOutError {
 }
 
 impl Active {
-    pub(super) fn new(arguments: Arguments, me: ActorRef<Message>) -> Self {
+    pub(super) fn new(arguments: Arguments, me: Address<Message>) -> Self {
         let Arguments { context, id, supervisor } = arguments;
         Self {
             context,
@@ -215,11 +215,11 @@ impl Active {
     }
 
     pub(super) fn tell_run(&self, run: RunId, asked: Asked) {
-        let _ = self.supervisor.send_message(runs::Message::Deliver { run, asked });
+        let _ = self.supervisor.send(runs::Message::Deliver { run, asked });
     }
 
     /// Sets going what is outstanding; if nothing is, or only turns that wait, the actor may leave.
-    pub(super) async fn settle(&mut self) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let Some(run) = &self.run else { return self.rest().await };
         let actions = outstanding(run);
         let due = run.next_due();
@@ -244,7 +244,7 @@ impl Active {
     }
 
     /// The run is over or waits: whoever watches is told, once it is fsynced.
-    async fn rest(&mut self) -> Result<(), ActorProcessingErr> {
+    async fn rest(&mut self) -> Result<(), Error> {
         if let Some(seq) = self.last_seq.take() {
             self.context
                 .log
@@ -254,14 +254,14 @@ impl Active {
         }
         // From here on the projection wakes it, which can be read now that it is fsynced.
         if let (Some((at, _)), Some(timers)) = (&self.due, self.context.registry.timers()) {
-            let _ = timers.send_message(timers::Message::Set { at: *at });
+            let _ = timers.send(timers::Message::Set { at: *at });
         }
         let end = self.end();
         for watcher in self.watchers.drain(..) {
             let _ = watcher.send(end.clone());
         }
         let rest = runs::Message::Rest { run: self.id.clone(), handled: self.handled };
-        let _ = self.supervisor.send_message(rest);
+        let _ = self.supervisor.send(rest);
         Ok(())
     }
 
@@ -284,7 +284,7 @@ impl Active {
     }
 
     /// Loads the run from its journal: the newest snapshot and the records after it.
-    pub(super) fn load(&mut self) -> Result<bool, ActorProcessingErr> {
+    pub(super) fn load(&mut self) -> Result<bool, Error> {
         let journal = self.context.journal.clone();
         let stream = self.id.stream();
         let library = self.context.library();

@@ -1,6 +1,5 @@
 //! Answers from inside: what turns, calls and timers tell, as commands.
 
-use ractor::ActorProcessingErr;
 use soloist_kernel::{
     id::Actor,
     journal::AppendError,
@@ -8,15 +7,15 @@ use soloist_kernel::{
 };
 
 use super::{
-    CallLine, Message,
+    CallLine, Lost, Message,
     active::{Active, CarryOutError},
 };
-use crate::turn::TurnError;
+use crate::{actor::Error, turn::TurnError};
 
 impl Active {
     /// Handles one message. An error is the end of the actor: the journal is the truth, and the supervisor has it read
     /// again.
-    pub(super) async fn on(&mut self, message: Message) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn on(&mut self, message: Message) -> Result<(), Error> {
         let result = match message {
             Message::Asked(asked) => {
                 self.handled += 1;
@@ -54,7 +53,7 @@ impl Active {
             }
             Message::Emitted { step, answer } => self.emitted(step, answer).await,
             Message::NotEmitted { step } => {
-                self.under_way.remove(&Action::Emit { step });
+                self.again_later(Lost::Action(Action::Emit { step }));
                 Ok(())
             }
             Message::TurnEnded { line, end } => self.turn_ended(line, end).await,
@@ -101,7 +100,14 @@ impl Active {
                 self.carry_out(command, Actor::kernel()).await.map(drop)
             }
             Message::CallLost { line } => {
-                self.forget_call(&line);
+                self.again_later(Lost::Call(line));
+                Ok(())
+            }
+            Message::Again { lost } => {
+                match lost {
+                    Lost::Action(action) => drop(self.under_way.remove(&action)),
+                    Lost::Call(line) => self.forget_call(&line),
+                }
                 Ok(())
             }
             Message::Resume => Ok(()),
@@ -111,10 +117,7 @@ impl Active {
 
     /// A refusal of an answer from inside is one that came late: the state has moved on. A journal that does not take a
     /// record ends the actor.
-    pub(super) fn tolerate(
-        &self,
-        result: Result<(), CarryOutError>,
-    ) -> Result<(), ActorProcessingErr> {
+    pub(super) fn tolerate(&self, result: Result<(), CarryOutError>) -> Result<(), Error> {
         match result {
             Ok(()) => Ok(()),
             Err(CarryOutError::Refused(refusal)) => {
@@ -125,7 +128,7 @@ impl Active {
         }
     }
 
-    pub(super) fn append_failed(&self, error: AppendError) -> ActorProcessingErr {
+    pub(super) fn append_failed(&self, error: AppendError) -> Error {
         if let AppendError::Stopped(stopped) = &error {
             self.context.halt(&stopped.to_string());
         }

@@ -1,6 +1,5 @@
 //! What comes from outside: beginnings, decisions, events, the ends of runs beneath, those who watch.
 
-use ractor::ActorProcessingErr;
 use soloist_kernel::{
     effect::Decision,
     id::{Actor, InboxId, WorkflowRef},
@@ -17,13 +16,16 @@ use super::{
     Asked, Begin, Which,
     active::{Active, CarryOutError},
 };
-use crate::handle::{DecideError, StartError};
+use crate::{
+    actor::Error,
+    handle::{DecideError, StartError},
+};
 
 /// Told once a decision is on disk.
 type Decided = oneshot::Sender<Result<(), DecideError>>;
 
 impl Active {
-    pub(super) async fn asked(&mut self, asked: Asked) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn asked(&mut self, asked: Asked) -> Result<(), Error> {
         if let Asked::Begin(begin) = asked {
             return self.begin(*begin).await;
         }
@@ -86,7 +88,7 @@ impl Active {
         }
     }
 
-    async fn begin(&mut self, begin: Begin) -> Result<(), ActorProcessingErr> {
+    async fn begin(&mut self, begin: Begin) -> Result<(), Error> {
         let Begin { workflow, input, with, reply } = begin;
         if self.run.is_some() {
             return self.begun_already(&workflow, &input, reply);
@@ -138,7 +140,7 @@ impl Active {
         workflow: &Which,
         input: &Labeled<Payload>,
         reply: oneshot::Sender<Result<bool, StartError>>,
-    ) -> Result<(), ActorProcessingErr> {
+    ) -> Result<(), Error> {
         let same = self.run.as_ref().is_some_and(|run| {
             run.workflow.name.as_str() == workflow.name() && run.input.value == input.value
         });
@@ -149,7 +151,7 @@ impl Active {
     }
 
     /// Loads the run if it is not loaded, and accounts for attempts that died with their process.
-    async fn loaded(&mut self) -> Result<bool, ActorProcessingErr> {
+    async fn loaded(&mut self) -> Result<bool, Error> {
         if self.run.is_some() {
             return Ok(true);
         }
@@ -175,7 +177,7 @@ impl Active {
         decision: Decision,
         by: String,
         reply: Decided,
-    ) -> Result<(), ActorProcessingErr> {
+    ) -> Result<(), Error> {
         let Some(run) = &self.run else {
             let _ = reply.send(Err(Refusal::NotWaiting { item }.into()));
             return Ok(());
@@ -204,12 +206,7 @@ impl Active {
         Ok(())
     }
 
-    async fn answer(
-        &mut self,
-        command: Command,
-        by: &str,
-        reply: Decided,
-    ) -> Result<bool, ActorProcessingErr> {
+    async fn answer(&mut self, command: Command, by: &str, reply: Decided) -> Result<bool, Error> {
         if self.run.is_none() {
             let run = self.id.clone();
             let _ = reply.send(Err(DecideError::NoRun { run }));
@@ -231,12 +228,7 @@ impl Active {
         }
     }
 
-    async fn migrate(
-        &mut self,
-        to: WorkflowRef,
-        by: String,
-        reply: Decided,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn migrate(&mut self, to: WorkflowRef, by: String, reply: Decided) -> Result<(), Error> {
         let Some(definition) = self.context.library().resolve(&to, None) else {
             let problem = format!("there is no workflow {to}");
             let _ = reply.send(Err(DecideError::Invalid(problem)));

@@ -5,27 +5,33 @@ use std::{
     time::Duration,
 };
 
-use ractor::{MessagingErr, concurrency::JoinHandle};
 use soloist_kernel::{
+    gate::RetryCost,
     id::{Actor, StepName},
     payload::Digest,
     run::{Action, Command, EffectRef, Replay, StepError, StepErrorKind},
     time::Timestamp,
     workflow::Work,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::{
-    Asked, CallLine, Limit, Line, Message, Purpose, TurnEnd,
+    Asked, CallLine, Limit, Line, Lost, Message, Purpose, TurnEnd,
     active::{Active, CarryOutError, TurnUnderWay},
 };
-use crate::{agents, connector};
+use crate::{
+    agents,
+    connector::{self, Admit},
+};
 
 /// Wait before an action whose actor is restarting is tried again.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// Longest wait for an attempt or a probe that is spent in memory. Longer waits are durable timers, not sleeping actors.
 const INLINE_MAX: Duration = Duration::from_secs(30);
+
+/// How often a write looks for a connector that is not mounted. It is woken when that is.
+const UNMOUNTED_WAIT: Duration = Duration::from_secs(3_600);
 
 impl Active {
     /// Sets going every action that is not under way yet; what has a higher priority first.
@@ -45,6 +51,11 @@ impl Active {
                 self.me.send_after(RESTART_WAIT, || Message::Resume);
             }
         }
+    }
+
+    /// What was lost with its actor is set going again in a moment: the actor's successor may not be there yet.
+    pub(super) fn again_later(&self, lost: Lost) {
+        self.me.send_after(RESTART_WAIT, || Message::Again { lost });
     }
 
     /// Starts one action; `None` if the actor it needs is not there now.
@@ -98,7 +109,8 @@ impl Active {
             attempt,
             version: version.unwrap_or_default(),
         };
-        let known = version.filter(|version| self.context.agent(agent, *version).is_some());
+        let known =
+            version.filter(|version| self.context.mounted().agent(agent, *version).is_some());
         let input = match (known, run.step_input(step)) {
             (None, _) => {
                 let version = version.map_or_else(String::new, |version| format!("@{version}"));
@@ -126,11 +138,13 @@ impl Active {
             busy: busy.clone(),
             waited_for,
         };
-        self.context.registry.agent(agent)?.send_message(message).ok()?;
+        // If the pool is gone, the guard says so.
+        let _ = self.context.registry.pool(agent, version?)?.send(message);
         let deadline = timeout.map(|timeout| self.deadline(step, attempt, timeout, Limit::Timeout));
         let heartbeat =
             heartbeat.map(|after| self.deadline(step, attempt, after, Limit::Heartbeat));
         let turn = TurnUnderWay {
+            attempt,
             replay,
             proposals: vec![],
             waits: vec![],
@@ -179,9 +193,23 @@ impl Active {
         let run = self.run.as_ref()?;
         let write = run.write(&line.step, &line.effect)?;
         let priority = run.step(&line.step)?.0.priority;
-        let actor = self.context.registry.connector(&write.proposal.connector)?;
+        let doubt = write.doubt.is_some();
+        let cost = if doubt { RetryCost::Ambiguous } else { RetryCost::Certain };
+        let (operation, since) = (write.proposal.operation.clone(), write.queued_at);
+        let retry = (write.attempts > 0).then_some(cost);
+        let connector = &write.proposal.connector;
+        if !self.context.mounted().connectors.contains_key(connector) {
+            let until = self.context.env.now().after(UNMOUNTED_WAIT);
+            let reason = format!("connector `{connector}` is not mounted");
+            return self.tell_me(Message::NotNow { line, until, reason });
+        }
+        let actor = self.context.registry.connector(connector)?;
         let guard = line.waiting();
-        actor.send_message(connector::Message::Admit { guard, purpose, priority }).ok()
+        // If the connector is gone, the guard says so.
+        let run = self.id.clone();
+        let admit = Admit { run, guard, purpose, operation, priority, since, retry };
+        let _ = actor.send(connector::Message::Admit(Box::new(admit)));
+        Some(())
     }
 
     /// Plans the write of a `call` step and proposes it.
@@ -221,7 +249,12 @@ impl Active {
     }
 
     fn call_line(&self, step: &StepName, effect: &EffectRef) -> CallLine {
-        CallLine { run: self.me.clone(), step: step.clone(), effect: effect.clone() }
+        CallLine {
+            run: self.me.clone(),
+            id: self.id.clone(),
+            step: step.clone(),
+            effect: effect.clone(),
+        }
     }
 
     fn wait_until(&self, at: Timestamp) -> Duration {
@@ -229,7 +262,7 @@ impl Active {
     }
 
     fn tell_me(&self, message: Message) -> Option<()> {
-        self.me.send_message(message).ok()
+        self.me.send(message).ok()
     }
 }
 
@@ -254,10 +287,10 @@ pub(super) fn call() -> EffectRef {
 }
 
 /// A message to come, for as long as it is held.
-pub(super) struct Timer(JoinHandle<Result<(), MessagingErr<Message>>>);
+pub(super) struct Timer(AbortHandle);
 
 impl Timer {
-    pub(super) fn new(handle: JoinHandle<Result<(), MessagingErr<Message>>>) -> Self {
+    pub(super) fn new(handle: AbortHandle) -> Self {
         Self(handle)
     }
 }

@@ -3,11 +3,10 @@
 //! A guard is held by whoever does the work. If it is dropped without an answer, because the work panicked or its actor
 //! died, it says so: no run waits for an answer that cannot come.
 
-use ractor::ActorRef;
 use soloist_kernel::{
     effect::Outcome,
     fault::{Fault, FaultClass, Phase},
-    id::{ConnectorName, OperationName, StepName},
+    id::{ConnectorName, OperationName, RunId, StepName},
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
     run::{EffectRef, Probed, Request, StepError, StepErrorKind},
@@ -15,7 +14,7 @@ use soloist_kernel::{
 };
 
 use super::Message;
-use crate::{agent::TurnResult, connector::Room, turn::Reply};
+use crate::{actor::Address, agent::TurnResult, connector::Room, turn::Reply};
 
 /// How a turn ended.
 pub(crate) enum TurnEnd {
@@ -40,7 +39,7 @@ pub(crate) enum Purpose {
 /// A turn's line to its run.
 #[derive(Clone)]
 pub(crate) struct Line {
-    pub(crate) run: ActorRef<Message>,
+    pub(crate) run: Address<Message>,
     pub(crate) step: StepName,
     pub(crate) attempt: u32,
     /// The version of the agent that takes the turn.
@@ -50,7 +49,7 @@ pub(crate) struct Line {
 impl Line {
     /// A run that is gone drops the reply, which the turn sees as abandoned.
     fn send(&self, message: Message) {
-        let _ = self.run.send_message(message);
+        let _ = self.run.send(message);
     }
 
     pub(crate) fn recall(&self, effect: EffectRef, asked: Digest, reply: Reply<Option<Payload>>) {
@@ -131,7 +130,7 @@ impl TurnGuard {
     fn end(&mut self, end: TurnEnd) {
         if let Some(line) = self.line.take() {
             let run = line.run.clone();
-            let _ = run.send_message(Message::TurnEnded { line, end });
+            let _ = run.send(Message::TurnEnded { line, end });
         }
     }
 }
@@ -150,7 +149,8 @@ impl Drop for TurnGuard {
 /// A call's line to its run.
 #[derive(Clone)]
 pub(crate) struct CallLine {
-    pub(crate) run: ActorRef<Message>,
+    pub(crate) run: Address<Message>,
+    pub(crate) id: RunId,
     pub(crate) step: StepName,
     pub(crate) effect: EffectRef,
 }
@@ -167,6 +167,9 @@ impl CallLine {
     }
 }
 
+/// A write: its run, its step and its effect.
+pub(crate) type WriteId = (RunId, StepName, EffectRef);
+
 /// Held by whoever has a call to make.
 pub(crate) struct CallGuard {
     line: Option<CallLine>,
@@ -175,13 +178,18 @@ pub(crate) struct CallGuard {
 }
 
 impl CallGuard {
+    /// Which write it is for, whichever actor its run has: run, step and effect.
+    pub(crate) fn write(&self) -> Option<WriteId> {
+        let line = self.line.as_ref()?;
+        Some((line.id.clone(), line.step.clone(), line.effect.clone()))
+    }
+
     /// There is room for the call.
     pub(crate) fn room(mut self, purpose: Purpose, room: Room) {
         self.tell(|line| Message::Room { line, purpose, room });
     }
 
     /// There is no room for the call for long.
-    #[expect(dead_code, reason = "connectors do not put off yet")]
     pub(crate) fn not_now(mut self, until: Timestamp, reason: String) {
         self.tell(|line| Message::NotNow { line, until, reason });
     }
@@ -205,7 +213,7 @@ impl CallGuard {
     fn tell(&mut self, message: impl FnOnce(CallLine) -> Message) {
         if let Some(line) = self.line.take() {
             let run = line.run.clone();
-            let _ = run.send_message(message(line));
+            let _ = run.send(message(line));
         }
     }
 }

@@ -38,7 +38,7 @@ impl Active {
         };
         // If the actor is gone the message is dropped, and with it the guard, which answers.
         if let Some(actor) = actor {
-            let _ = actor.send_message(message);
+            let _ = actor.send(message);
         }
     }
 
@@ -46,7 +46,8 @@ impl Active {
     pub(super) fn planned(&self, line: &CallLine, write: &Write) -> Result<Plan, Fault> {
         let proposal = &write.proposal;
         let invalid = |message: String| Fault::new(FaultClass::Invalid, Phase::NotSent, message);
-        let connector = self.context.connectors.get(&proposal.connector);
+        let mounted = self.context.mounted();
+        let connector = mounted.connectors.get(&proposal.connector);
         let connector = connector
             .ok_or_else(|| invalid(format!("connector `{}` is not mounted", proposal.connector)))?;
         let plan = connector.plan(&Intent {
@@ -70,7 +71,8 @@ impl Active {
         write: &Write,
     ) -> Option<(Proposal, Evidence)> {
         let old = &write.proposal;
-        let mounted = self.context.connectors.get(&old.connector)?;
+        let all = self.context.mounted();
+        let mounted = all.connectors.get(&old.connector)?;
         let declared = mounted.manifest().operations.get(&old.operation)?;
         let plan = mounted
             .plan(&Intent {
@@ -138,7 +140,8 @@ impl Active {
         proposal: &mut Proposal,
         evidence: &Evidence,
     ) -> Result<(), String> {
-        let declared = self.context.catalog.operation(&proposal.connector, &proposal.operation);
+        let mounted = self.context.mounted();
+        let declared = mounted.catalog.operation(&proposal.connector, &proposal.operation);
         let Some(declared) = declared else { return Ok(()) };
         let policy = self.context.policies.current();
         let redaction = policy.redact(proposal, declared, evidence, self.context.env.now());
@@ -176,7 +179,8 @@ impl Active {
         arguments: Payload,
         labels: BTreeMap<String, Labels>,
     ) -> Result<Proposal, String> {
-        let mounted = self.context.connectors.get(connector);
+        let all = self.context.mounted();
+        let mounted = all.connectors.get(connector);
         let mounted = mounted.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
         let declared = mounted.manifest().operations.get(operation);
         let declared = declared

@@ -14,7 +14,7 @@ use soloist_kernel::{
 };
 
 use super::{
-    Limit, Line, Message, TurnEnd,
+    Limit, Line, Lost, Message, TurnEnd,
     active::{Active, CarryOutError},
 };
 use crate::{
@@ -193,9 +193,15 @@ impl Active {
         end: TurnEnd,
     ) -> Result<(), CarryOutError> {
         let Line { step, attempt, .. } = line;
-        self.under_way.remove(&Action::TakeTurn { step: step.clone(), attempt });
-        let turn = self.turns.remove(&step);
-        let TurnEnd::Returned(result) = end else { return Ok(()) };
+        let action = Action::TakeTurn { step: step.clone(), attempt };
+        // A turn that timed out can end when the next attempt's is under way.
+        let ended = self.turns.get(&step).is_some_and(|turn| turn.attempt == attempt);
+        let turn = if ended { self.turns.remove(&step) } else { None };
+        let TurnEnd::Returned(result) = end else {
+            self.again_later(Lost::Action(action));
+            return Ok(());
+        };
+        self.under_way.remove(&action);
         let by = self.actor_of(&step);
         let command = match (result, turn.map(|turn| turn.replay.end())) {
             (Ok(_), Some(Err(divergence))) => Command::Diverge { step, attempt, divergence },
@@ -275,7 +281,7 @@ impl Active {
                     version: 0,
                 };
                 let end = TurnEnd::Returned(Err(error));
-                return self.me.send_message(Message::TurnEnded { line, end }).ok();
+                return self.me.send(Message::TurnEnded { line, end }).ok();
             }
         };
         let key = run.effect_id(step, &emit_effect()).key();
@@ -288,7 +294,9 @@ impl Active {
         };
         let guard = events::EmitGuard::new(self.me.clone(), step.clone());
         let events = self.context.registry.events()?;
-        events.send_message(events::Message::Emit { occurrence, by: events::By::Step(guard) }).ok()
+        // If the events are gone, the guard says so.
+        let _ = events.send(events::Message::Emit { occurrence, by: events::By::Step(guard) });
+        Some(())
     }
 
     pub(super) async fn emitted(

@@ -49,7 +49,7 @@ impl Active {
                         Message::Probed { line, found: run::Probed::Unknown { fault } }
                     }
                 };
-                let _ = self.me.send_message(message);
+                let _ = self.me.send(message);
             }
         }
         Ok(())
@@ -87,7 +87,8 @@ impl Active {
             }
             None => {
                 let proposal = &write.proposal;
-                let mounted = self.context.connectors.get(&proposal.connector);
+                let all = self.context.mounted();
+                let mounted = all.connectors.get(&proposal.connector);
                 let mounted = mounted
                     .ok_or_else(|| format!("connector `{}` is not mounted", proposal.connector))?;
                 let done = Done {

@@ -52,7 +52,10 @@ impl Shop {
         let manifest = Manifest {
             system: "a shop of tests".into(),
             operations: BTreeMap::from([("order".parse().unwrap(), order)]),
-            rate: Rate { per_second: 1_000, burst: 1_000 },
+            credential: "a throttled system".into(),
+            rate: Rate::per_second(1_000, 1_000),
+            operation_rates: BTreeMap::new(),
+            pulls_call: true,
             concurrency_max: 4,
             call_timeout: Duration::from_secs(10),
         };
@@ -78,7 +81,7 @@ impl Connector for Shop {
 
     async fn execute(&self, env: &Env, _plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
         if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            let mut fault = Fault::new(FaultClass::Throttled, Phase::Answered, "come back later");
+            let mut fault = Fault::new(FaultClass::Transient, Phase::Answered, "come back later");
             fault.retry_at = Some(env.now().after(HOUR));
             return Err(fault);
         }

@@ -81,9 +81,9 @@ impl<K> Turn<K> {
         let asked = json!([operation, arguments.value()]);
         let context = self.inner.context.clone();
         let (agent, version) = (self.inner.agent.clone(), self.inner.line.version);
-        let operation = operation.to_owned();
+        let (run, operation) = (self.inner.run.clone(), operation.to_owned());
         self.effect(effect, &asked, || async move {
-            let answer = context.read(&agent, version, &operation, arguments).await?;
+            let answer = context.read(&run, &agent, version, &operation, arguments).await?;
             let value = answer.value.parse::<T>().map_err(|error| error.to_string())?;
             Ok(Labeled::new(value, answer.labels))
         })

@@ -2,7 +2,7 @@
 //!
 //! It only declares and delegates. What a fault means is decided where it happens, in `outbox.rs` and `smtp.rs`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ use crate::{
 pub const SEND: &str = "send";
 
 /// How fast mails go into an outbox: each costs two syncs of the disk.
-const OUTBOX_RATE: Rate = Rate { per_second: 200, burst: 50 };
+const OUTBOX_RATE: Rate = Rate::per_second(249, 50);
 
 /// Deliveries at once into an outbox.
 const OUTBOX_CONCURRENCY_MAX: usize = 8;
@@ -123,20 +123,31 @@ impl MailConnector {
 
 impl Outgoing {
     fn manifest(&self) -> Manifest {
-        let (system, semantics, rate, concurrency_max) = match self {
+        let (system, credential, semantics, rate, concurrency_max) = match self {
             Self::Maildir(outbox) => (
                 format!("Maildir outbox {}", outbox.path().display()),
+                format!("maildir:{}", outbox.path().display()),
                 WriteSemantics::NaturalKey,
                 OUTBOX_RATE,
                 OUTBOX_CONCURRENCY_MAX,
             ),
             Self::Smtp(smtp) => {
-                (smtp.to_string(), WriteSemantics::Opaque, smtp.rate(), SMTP_CONCURRENCY_MAX)
+                let (rate, credential) = (smtp.rate(), smtp.credential());
+                (smtp.to_string(), credential, WriteSemantics::Opaque, rate, SMTP_CONCURRENCY_MAX)
             }
         };
         let name = OperationName::new(SEND).expect("`send` is a valid name");
         let operations = [(name, send_operation(semantics))].into();
-        Manifest { system, operations, rate, concurrency_max, call_timeout: CALL_TIMEOUT }
+        Manifest {
+            system,
+            credential,
+            operations,
+            rate,
+            operation_rates: BTreeMap::new(),
+            pulls_call: false,
+            concurrency_max,
+            call_timeout: CALL_TIMEOUT,
+        }
     }
 }
 

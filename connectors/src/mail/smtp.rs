@@ -73,7 +73,15 @@ impl Smtp {
     /// How fast it may be called.
     #[must_use]
     pub fn rate(&self) -> Rate {
-        Rate { per_second: self.config.per_second, burst: self.config.burst }
+        let SmtpConfig { per_second, burst, .. } = self.config;
+        // So many in the long run, after a burst: both can fall into one second.
+        Rate::per_second(per_second.saturating_add(burst).saturating_sub(1), burst)
+    }
+
+    /// Who it is to the server.
+    pub(super) fn credential(&self) -> String {
+        let SmtpConfig { host, port, user, .. } = &self.config;
+        format!("smtp:{host}:{port}/{}", user.as_deref().unwrap_or_default())
     }
 
     /// Hands the mail of `plan` over in the name of `from`, and returns the server's answer.

@@ -1,6 +1,6 @@
 //! What the systems of the box have in common: a connector that plans, attempts once, and fails to order.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How fast the box may be called: a write costs some syncs of the disk.
-const RATE: Rate = Rate { per_second: 200, burst: 50 };
+const RATE: Rate = Rate::per_second(249, 50);
 
 /// Calls at once. The directory takes one write at a time; more would only wait.
 const CONCURRENCY_MAX: usize = 4;
@@ -51,7 +51,10 @@ impl SandboxConnector {
             operations: operations
                 .map(|(operation, declared)| (name(operation), declared))
                 .collect(),
+            credential: format!("sandbox:{}", system.name()),
             rate: RATE,
+            operation_rates: BTreeMap::new(),
+            pulls_call: true,
             concurrency_max: CONCURRENCY_MAX,
             call_timeout: CALL_TIMEOUT,
         };

@@ -34,7 +34,8 @@ pub struct FairQueue<K, T> {
 #[derive(Clone, Debug)]
 struct Waiting<K, T> {
     key: K,
-    since: Timestamp,
+    /// When it came into line: it may have waited elsewhere before.
+    came: Timestamp,
     item: T,
 }
 
@@ -87,7 +88,7 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         let pace = self.runs.entry(key.clone()).or_insert(Pace { last: place, waiting: 0 });
         (pace.last, pace.waiting) = (place, pace.waiting + 1);
         self.pushed += 1;
-        self.line.insert((rank, self.pushed), Waiting { key, since, item });
+        self.line.insert((rank, self.pushed), Waiting { key, came: now, item });
         displaced
     }
 
@@ -109,10 +110,16 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         self.line.is_empty()
     }
 
-    /// Takes out who has waited for `wait_max`, in the order of the line.
+    /// Takes whoever is last.
+    pub fn pop_last(&mut self) -> Option<T> {
+        let (_, waiting) = self.line.pop_last()?;
+        Some(self.left(waiting))
+    }
+
+    /// Takes out who has been in line for `wait_max`, in the order of the line.
     pub fn expired(&mut self, now: Timestamp, wait_max: Duration) -> Vec<T> {
         self.see(now);
-        self.take_out(|waiting| waiting.since.until(now) >= wait_max)
+        self.take_out(|waiting| waiting.came.until(now) >= wait_max)
     }
 
     /// Takes out whose item `is_gone`, in the order of the line.
@@ -148,8 +155,8 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         let line = std::mem::take(&mut self.line).into_iter();
         self.line = line
             .map(|((rank, number), waiting)| {
-                let since = earlier(waiting.since);
-                ((earlier(rank), number), Waiting { since, ..waiting })
+                let came = earlier(waiting.came);
+                ((earlier(rank), number), Waiting { came, ..waiting })
             })
             .collect();
         self.runs.values_mut().for_each(|pace| pace.last = earlier(pace.last));

@@ -13,11 +13,12 @@ use crate::{codec, time::Timestamp};
 /// The version of the stored reservations.
 const RESERVATIONS_VERSION: u16 = 1;
 
-/// The part of the limit that is a block, and the part of the period for which a block is good.
+/// The part of the limit that is a block, and the part of the period for which a block is good, if that is longer than
+/// [`GRACE`].
 const BLOCKS: u32 = 10;
 
-/// How long after it was taken a permit may be used.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long after it was taken a permit may be used. What waits for longer takes another.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Permits that are reserved together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,12 @@ impl Reservations {
         Take::Needs(*self.asked.insert(asked.unwrap_or(Block { count, at: now })))
     }
 
+    /// Whether `block` is the one that is to be stored next.
+    #[must_use]
+    pub fn is_asked(&self, block: Block) -> bool {
+        self.asked == Some(block)
+    }
+
     /// What to store before `block` is granted: it and all blocks that still matter.
     #[must_use]
     pub fn to_bytes(&self, block: Block) -> Vec<u8> {
@@ -127,8 +134,10 @@ impl Reservations {
         self.past.retain(|block| now < block.at.after(matters_for));
     }
 
+    /// How long a block is good. For a short period longer than a part of it: a block is on disk only when it has been
+    /// synced, and one that comes too late is not used.
     fn lifetime(&self) -> Duration {
-        self.per / BLOCKS
+        (self.per / BLOCKS).max(GRACE)
     }
 }
 
@@ -178,6 +187,14 @@ mod tests {
         assert_eq!(reservations.take(at(6)), Take::Needs(new));
         reservations.granted(old);
         assert_eq!(reservations.take(at(6)), Take::Needs(new));
+    }
+
+    #[test]
+    fn a_slow_disk_is_no_reason_never_to_call() {
+        let mut reservations = Reservations::new(14, Duration::from_secs(1));
+        let Take::Needs(block) = reservations.take(START) else { panic!("there is no block") };
+        reservations.granted(block);
+        assert_eq!(reservations.take(at(4)), Take::Taken, "the sync has taken four seconds");
     }
 
     #[test]

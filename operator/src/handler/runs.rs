@@ -222,6 +222,7 @@ pub(super) async fn at_rest(soloist: &Soloist, run: &str) -> Result<Value, Probl
         RunEnd::Failed { reason, .. } => ("failed", Some(reason), Value::Null),
         RunEnd::Aborted { reason } => ("aborted", Some(reason), Value::Null),
         RunEnd::Waiting { .. } => ("waiting", None, Value::Null),
+        RunEnd::SetAside { reason } => ("set_aside", Some(reason), Value::Null),
         RunEnd::Missing => ("missing", None, Value::Null),
     };
     let view = handle.view().map_err(Problem::new)?;

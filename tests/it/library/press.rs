@@ -59,7 +59,10 @@ impl Default for Press {
         let manifest = Manifest {
             system: "a press".into(),
             operations: BTreeMap::from([("print".parse().expect("it is a name"), print)]),
-            rate: Rate { per_second: 1_000, burst: 1_000 },
+            credential: "a world of tests".into(),
+            rate: Rate::per_second(1_000, 1_000),
+            operation_rates: BTreeMap::new(),
+            pulls_call: true,
             concurrency_max: 4,
             call_timeout: Duration::from_secs(10),
         };

@@ -43,6 +43,20 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Work until told to stop: read mail as it arrives, answer, and take decisions from other `soloist` commands.
     Serve,
+    /// How the kernel that serves is: its live tree of supervisors, connectors, agents and runs.
+    Tree {
+        /// Also what lately happened in it: who started, died, was restarted, gave up.
+        #[arg(long)]
+        events: bool,
+    },
+    /// Whether the kernel that serves is ready for work; exit code 1 and the reasons if it is not.
+    Ready,
+    /// Have the kernel that serves take no more work in, and wait until its runs rest; exit code 1 if they do not.
+    Drain {
+        /// How long to wait.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        seconds: u32,
+    },
     /// Take a folder of mail through the company, once.
     Demo(DemoArguments),
     /// What waits for you.
@@ -155,5 +169,14 @@ pub(crate) enum BenchCommand {
         /// Runs in all.
         #[arg(long, default_value_t = 2_000)]
         runs: usize,
+    },
+    /// Actors that do nothing beneath a supervisor, and messages to one, beside a bare ractor actor.
+    Actors {
+        /// How many.
+        #[arg(long, default_value_t = 100_000)]
+        actors: usize,
+        /// Messages in each of five rounds.
+        #[arg(long, default_value_t = 2_000_000)]
+        messages: u64,
     },
 }

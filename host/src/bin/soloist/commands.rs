@@ -11,4 +11,5 @@ mod reload;
 pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod serve;
+pub(crate) mod tree;
 pub(crate) mod workflow;

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) policy: Option<PathBuf>,
     /// The worked example that this is; the mail company if absent.
     pub(crate) scenario: Option<Scenario>,
+    /// How long `serve` waits for its runs to rest when it is told to stop, in seconds.
+    pub(crate) drain_seconds: u32,
     /// Mail.
     pub(crate) mail: MailSettings,
 }
@@ -72,6 +74,7 @@ impl Default for Config {
             workflow: None,
             policy: None,
             scenario: None,
+            drain_seconds: 10,
             mail: MailSettings::default(),
         }
     }

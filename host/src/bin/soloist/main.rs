@@ -54,6 +54,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Serve => commands::serve::serve(config).await,
             Command::Demo(arguments) => commands::demo::demo(config, arguments, cli.json).await,
+            Command::Tree { events } => commands::tree::tree(&config, events, cli.json).await,
+            Command::Ready => commands::tree::ready(&config, cli.json).await,
+            Command::Drain { seconds } => commands::tree::drain(&config, seconds, cli.json).await,
             Command::Run { what } => commands::run::run(&config, what, cli.json).await,
             Command::Event { what } => commands::run::event(&config, what, cli.json).await,
             Command::Inbox { what } => commands::inbox::inbox(&config, what, cli.json).await,

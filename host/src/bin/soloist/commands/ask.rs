@@ -12,13 +12,19 @@ use crate::{
     cli::{AuditCommand, QuarantineCommand},
     company,
     config::Config,
-    report::{self, Exit, Failure, entries, table, text},
+    report::{self, Exit, Failure, command, entries, table, text},
 };
 
 /// Asks the running soloist; if none runs, opens the data directory, answers, and closes it.
 pub(super) async fn ask(config: &Config, request: Request) -> Result<Value, Failure> {
     if let Some(client) = Client::connect(&config.data) {
         return Ok(client.ask(&request)?);
+    }
+    if request.needs_server() {
+        let serve = command(config, "serve");
+        let place = config.data.display();
+        let message = format!("nobody serves {place}; start it with `{serve}`, and ask again");
+        return Err(Failure::new(Exit::Failed, message));
     }
     if !config.data.join("HEAD").exists() && !begins(&request) {
         let message = format!(

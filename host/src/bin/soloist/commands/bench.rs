@@ -1,5 +1,6 @@
 //! `soloist bench`: measures the kernel beside its limit, in one process, round by round in turn.
 
+mod actors;
 mod bare;
 mod steps;
 
@@ -10,6 +11,9 @@ pub(crate) async fn bench(what: BenchCommand, json: bool) -> Result<(), Failure>
     match what {
         BenchCommand::Steps { concurrency, runs } => {
             steps::steps(concurrency.max(1), runs.max(1), json).await
+        }
+        BenchCommand::Actors { actors, messages } => {
+            actors::actors(actors.max(1), messages.max(1), json).await
         }
     }
 }

@@ -94,7 +94,7 @@ fn show_migration(migration: &Value) {
 
 /// Where a run came to rest, and what one can do next.
 pub(super) fn show_rest(config: &Config, rest: &Value) {
-    let (run, status) = (text(rest, "/run"), text(rest, "/status"));
+    let (run, status) = (text(rest, "/run"), text(rest, "/status").replace('_', " "));
     let landed = match rest["writes_landed"].as_u64().unwrap_or_default() {
         0 => String::new(),
         1 => ", and 1 write of it has landed".into(),

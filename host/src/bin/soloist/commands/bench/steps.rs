@@ -228,7 +228,7 @@ async fn bare_round(
     Ok(start.elapsed())
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub(super) fn median(values: &mut [f64]) -> f64 {
     percentile(values, 0.5)
 }
 

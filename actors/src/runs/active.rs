@@ -1,0 +1,103 @@
+//! The runs that are active, as their supervisor keeps them and the tree shows them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use soloist_kernel::id::RunId;
+
+use crate::{
+    actor::Address,
+    run::{self, Asked},
+    tree::{Tells, TreeNode},
+};
+
+/// The runs that are active. Their supervisor alone changes it; whoever looks at the tree reads it.
+#[derive(Default)]
+pub(super) struct Actives(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    runs: BTreeMap<RunId, Live>,
+    by_number: BTreeMap<u64, RunId>,
+}
+
+struct Live {
+    actor: Address<run::Message>,
+    /// Messages from outside.
+    delivered: u64,
+}
+
+impl Actives {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("keeping the active runs does not panic")
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.inner().runs.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn contains(&self, run: &RunId) -> bool {
+        self.inner().runs.contains_key(run)
+    }
+
+    pub(super) fn insert(&self, run: RunId, actor: Address<run::Message>) {
+        let mut inner = self.inner();
+        inner.by_number.insert(actor.number(), run.clone());
+        inner.runs.insert(run, Live { actor, delivered: 0 });
+    }
+
+    /// Delivers to a run that is active. A dead actor's message is lost with its reply, which tells the caller; the restart
+    /// follows.
+    pub(super) fn deliver(&self, run: &RunId, asked: Asked) {
+        if let Some(live) = self.inner().runs.get_mut(run) {
+            live.delivered += 1;
+            let _ = live.actor.send(run::Message::Asked(asked));
+        }
+    }
+
+    /// Lets the actor of `run` leave, unless more was delivered to it than it has `handled`.
+    pub(super) fn rest(&self, run: &RunId, handled: u64) {
+        let mut inner = self.inner();
+        if let Some(live) = inner.runs.get(run).filter(|live| live.delivered == handled) {
+            live.actor.stop();
+            let number = live.actor.number();
+            inner.by_number.remove(&number);
+            inner.runs.remove(run);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kill_one(&self, chance: u64) {
+        let inner = self.inner();
+        let index = usize::try_from(chance).unwrap() % inner.runs.len().max(1);
+        if let Some(live) = inner.runs.values().nth(index) {
+            live.actor.cell().kill();
+        }
+    }
+
+    /// Forgets the run whose actor has ended, and tells what that was doing.
+    pub(super) fn forget(&self, number: u64) -> Option<(RunId, Option<&'static str>)> {
+        let mut inner = self.inner();
+        let run = inner.by_number.remove(&number)?;
+        let live = inner.runs.remove(&run)?;
+        Some((run, live.actor.mailbox().work()))
+    }
+}
+
+impl Tells for Actives {
+    fn members(&self, limit: usize) -> Option<(usize, Vec<TreeNode>)> {
+        let inner = self.inner();
+        let shown = inner.runs.iter().take(limit).map(|(run, live)| {
+            let mailbox = live.actor.mailbox();
+            let work = mailbox.work().map(str::to_owned);
+            TreeNode::member(run.to_string(), "running", mailbox.depth(), work)
+        });
+        Some((inner.runs.len(), shown.collect()))
+    }
+}
