@@ -4,8 +4,10 @@
 //! leaves an attempt in doubt is the call itself and not the wait for it. In line one waits for seconds; what would take longer
 //! is put aside, and comes back when its time has come or when the breaker has closed.
 //!
-//! `connector/line.rs` is who waits, `connector/room.rs` what they get, `gate.rs` what stands between.
+//! `connector/line.rs` is who waits, `connector/room.rs` what they get, `gate.rs` what stands between, `connector/breakers.rs`
+//! what happens when a breaker turns.
 
+mod breakers;
 mod line;
 mod room;
 
@@ -13,14 +15,13 @@ use std::{sync::Arc, time::Duration};
 
 use soloist_connectors::{Connector, Env, Plan, Probe, Rate};
 use soloist_kernel::{
-    codec,
     fault::{Fault, FaultClass, Phase},
     gate::{FairQueue, Refused, RetryCost, SPACING, Turned},
-    id::{Actor as By, ConnectorName, OperationName, RunId, StreamId},
-    journal::{Append, Entry, StreamSeq},
+    id::{ConnectorName, OperationName, RunId, StreamId},
+    journal::StreamSeq,
     labels::Labeled,
     payload::Payload,
-    run::{Probed, project},
+    run::Probed,
     time::Timestamp,
     workflow::Priority,
 };
@@ -36,8 +37,7 @@ use crate::{
     context::Context,
     gate::{Class, Gate},
     meter::Held,
-    run::{Asked, CallGuard, Purpose},
-    runs,
+    run::{CallGuard, Purpose},
     tree::Tells,
 };
 
@@ -386,82 +386,6 @@ impl ConnectorActor {
                 Err(fault) => Probed::Unknown { fault },
             });
         });
-    }
-
-    /// Keeps how a breaker stands, and wakes those who were put aside if they can go on.
-    async fn turned(&mut self, class: Class, turned: Turned) -> Result<(), Error> {
-        let what = class.word();
-        let kind = match &turned {
-            Turned::Opened { until, reason } => {
-                tracing::warn!(connector = %self.name, what, %until, reason, "the breaker opens");
-                "breaker.opened"
-            }
-            Turned::Closed => {
-                tracing::info!(connector = %self.name, what, "the breaker closes");
-                "breaker.closed"
-            }
-        };
-        let (key, bytes) = self.gate.stored(class);
-        let next = StreamSeq(self.stream_seq.0 + 1);
-        let entry = Entry {
-            stream: self.stream.clone(),
-            stream_seq: next,
-            at: self.env.now(),
-            actor: By::connector(&self.name),
-            causation: None,
-            correlation: None,
-            kind: kind.into(),
-            version: EVENTS_VERSION,
-            payload: codec::encode(&what),
-        };
-        let projections = vec![(key, Some(bytes))];
-        let append = Append { entries: vec![entry], projections, ..Append::default() };
-        self.context.log.ordered(append).await?;
-        self.stream_seq = next;
-        match turned {
-            Turned::Opened { .. } => self.arm(class),
-            Turned::Closed => {
-                self.wake(class, "", WAKE_MAX)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Has someone find out when the time of an open breaker is over.
-    fn arm(&self, class: Class) {
-        if let Some(Refused { until, .. }) = self.gate.closed_to(class) {
-            let wait = self.env.now().until(until);
-            self.me.send_after(wait, move || Message::Due { class });
-        }
-    }
-
-    /// Wakes the next run with a write that was put aside here. Each in turn: to find out costs an attempt, and the same one
-    /// would soon have none left.
-    fn find_out(&mut self, class: Class) -> Result<(), Error> {
-        let after = std::mem::take(&mut self.found_out);
-        for after in [after, String::new()] {
-            if let Some(last) = self.wake(class, &after, 1)? {
-                self.found_out = last;
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Wakes runs with writes that were put aside here, in the order of their names; gives the last.
-    fn wake(&self, class: Class, after: &str, count: usize) -> Result<Option<String>, Error> {
-        let prefix = format!("{}/", self.name);
-        let rows = self.context.journal.projections(project::PARKED, &prefix, after, count)?;
-        let Some(runs) = self.context.registry.runs() else { return Ok(None) };
-        tracing::debug!(connector = %self.name, class = class.word(), count = rows.len(), "wakes");
-        for (key, _) in &rows {
-            let Some(run) = key.strip_prefix(&prefix).and_then(|run| RunId::new(run).ok()) else {
-                continue;
-            };
-            let asked = Asked::Unpark { connector: self.name.clone() };
-            let _ = runs.send(runs::Message::Deliver { run, asked });
-        }
-        Ok(rows.into_iter().next_back().map(|(key, _)| key))
     }
 }
 
