@@ -73,9 +73,9 @@ pub(crate) enum Message {
     /// Leave when the calls under way are over; told then.
     Drain { reply: oneshot::Sender<()> },
     /// Make one attempt.
-    Execute { guard: CallGuard, plan: Plan, attempt: u32, room: Room },
+    Execute { guard: CallGuard, plan: Plan, attempt: u32, room: Box<Room> },
     /// Find out what became of an attempt.
-    Probe { guard: CallGuard, plan: Plan, room: Room },
+    Probe { guard: CallGuard, plan: Plan, room: Box<Room> },
 }
 
 /// A run asks for room.
@@ -358,7 +358,7 @@ impl ConnectorActor {
         self.gate.set_waiting(self.line.len());
     }
 
-    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, mut room: Room) {
+    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, mut room: Box<Room>) {
         room.holds(guard.write().map(|write| self.gate.in_flight(write)));
         let (env, connector) = (self.env.clone(), self.connector.clone());
         self.calls.spawn(async move {
@@ -372,7 +372,7 @@ impl ConnectorActor {
         });
     }
 
-    fn probe(&mut self, guard: CallGuard, plan: Plan, room: Room) {
+    fn probe(&mut self, guard: CallGuard, plan: Plan, room: Box<Room>) {
         let (env, connector) = (self.env.clone(), self.connector.clone());
         self.calls.spawn(async move {
             let limit = connector.manifest().call_timeout;
@@ -392,7 +392,7 @@ impl ConnectorActor {
 /// Gives `room` to whoever asked for it, or does what was asked with it.
 async fn give(call: Call, room: Room, env: &Env, connector: &dyn Connector) {
     match call.what {
-        What::Write { guard, purpose } => guard.room(purpose, room),
+        What::Write { guard, purpose } => guard.room(purpose, Box::new(room)),
         What::Room { reply } => drop(reply.send(Ok(room))),
         What::Read { arguments, reply } => {
             let limit = connector.manifest().call_timeout;

@@ -96,7 +96,7 @@ pub(crate) enum Message {
     /// A write's wait is over.
     Due { line: CallLine, purpose: Purpose },
     /// There is room for a call.
-    Room { line: CallLine, purpose: Purpose, room: Room },
+    Room { line: CallLine, purpose: Purpose, room: Box<Room> },
     /// An attempt ended.
     Answered { line: CallLine, attempt: u32, end: CallEnd },
     /// A probe ended.

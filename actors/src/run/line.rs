@@ -185,7 +185,7 @@ impl CallGuard {
     }
 
     /// There is room for the call.
-    pub(crate) fn room(mut self, purpose: Purpose, room: Room) {
+    pub(crate) fn room(mut self, purpose: Purpose, room: Box<Room>) {
         self.tell(|line| Message::Room { line, purpose, room });
     }
 

@@ -25,7 +25,7 @@ impl Active {
         purpose: Purpose,
         plan: Plan,
         attempt: u32,
-        room: Room,
+        room: Box<Room>,
     ) {
         let write = self.run.as_ref().and_then(|run| run.write(&line.step, &line.effect));
         let actor =

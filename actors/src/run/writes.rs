@@ -20,7 +20,7 @@ impl Active {
         &mut self,
         line: CallLine,
         purpose: Purpose,
-        room: Room,
+        room: Box<Room>,
     ) -> Result<(), CarryOutError> {
         self.forget_call(&line);
         let CallLine { step, effect, .. } = line.clone();
