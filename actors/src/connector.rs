@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use self::line::{Call, Reply, What, lane};
-pub(crate) use self::room::Room;
+pub(crate) use self::room::{Room, too_late};
 use crate::{
     actor::{Address, Behaviour, Error},
     context::Context,
@@ -51,8 +51,6 @@ const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Most runs that are woken at a time: no more than fit in line. The others come back at their own time.
 const WAKE_MAX: usize = 1_000;
-/// Version of the stored events of a connector's breakers.
-const EVENTS_VERSION: u16 = 1;
 
 /// What a connector's actor is asked.
 pub(crate) enum Message {

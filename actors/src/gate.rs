@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Table of the breakers that have turned, by connector and class of operation.
-pub(crate) const BREAKERS: &str = "breakers";
+const BREAKERS: &str = "breakers";
 
 /// What a call does: reading may be impossible while writing works, and the other way round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,9 +110,7 @@ impl Gates {
         };
         credentials.entry(name.clone()).or_insert_with(open).clone()
     }
-}
 
-impl Gates {
     fn operation(
         &self,
         credential: &str,
@@ -317,16 +315,16 @@ impl Tells for Gate {
         let now = self.env.now();
         let mut status = BTreeMap::new();
         for (class, breaker) in &*self.breakers() {
-            let (closed, key) = match class {
-                Class::Read => ("reads", "reads"),
-                Class::Write => ("writes", "writes"),
+            let calls = match class {
+                Class::Read => "reads",
+                Class::Write => "writes",
             };
             let said = match breaker.phase(now) {
                 Phase::Closed => continue,
                 Phase::Open { until, reason } => format!("breaker open until {until}: {reason}"),
-                Phase::HalfOpen => format!("breaker half-open: one of the {closed} finds out"),
+                Phase::HalfOpen => format!("breaker half-open: one of the {calls} finds out"),
             };
-            status.insert(key, said);
+            status.insert(calls, said);
         }
         let (speed, held) = self.credential.meter.pace(now);
         if let Some(until) = held {

@@ -20,7 +20,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     actor::{Address, Behaviour, Error},
-    connector::{self, Room},
+    connector::{self, Room, too_late},
     context::{Context, Counters},
     handle::{PullError, Pulled, StartError},
     run::{Asked, Begin, Which},
@@ -171,10 +171,7 @@ impl IntakeActor {
             return room.call("pull", limit, self.connector.pull(&env, &seen, PAGE)).await;
         }
         let pulled = timeout(limit, self.connector.pull(&self.context.env, &seen, PAGE)).await;
-        pulled.unwrap_or_else(|_| {
-            let message = format!("the pull did not end within {} s", limit.as_secs_f64());
-            Err(Fault::new(FaultClass::Deadline, Phase::NotSent, message))
-        })
+        pulled.unwrap_or_else(|_| Err(too_late("pull", limit)))
     }
 
     async fn room(&self) -> Result<Room, Fault> {

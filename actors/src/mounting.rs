@@ -184,35 +184,38 @@ impl Soloist {
 
     /// The runs under way that are pinned to a version of an agent.
     fn pinned_to(&self, agent: &AgentName, version: u32) -> Result<Vec<RunId>, MountError> {
-        let (journal, mut found, mut after) = (self.journal(), vec![], String::new());
-        loop {
-            let page = journal.projections(project::ACTIVE, "", &after, views::LIST_MAX)?;
-            let Some((last, _)) = page.last() else { return Ok(found) };
-            after.clone_from(last);
-            for (_, bytes) in &page {
-                let Ok(summary) = serde_json::from_slice::<RunSummary>(bytes) else { continue };
-                let run = self.folded(&summary.run)?;
-                if run.is_some_and(|run| run.agents.get(agent) == Some(&version)) {
-                    found.push(summary.run);
-                }
+        let mut found = vec![];
+        views::each_row(self.journal(), project::ACTIVE, "", |_, bytes| {
+            let Ok(summary) = serde_json::from_slice::<RunSummary>(bytes) else { return Ok(()) };
+            let run = self.folded(&summary.run)?;
+            if run.is_some_and(|run| run.agents.get(agent) == Some(&version)) {
+                found.push(summary.run);
             }
-        }
+            Ok::<_, MountError>(())
+        })?;
+        Ok(found)
     }
 
     async fn add_child(&self, supervisor: &str, spec: Spec) -> Result<(), MountError> {
-        let restarting = || MountError::Tree("its supervisor is restarting".into());
-        let (reply, answer) = oneshot::channel();
-        let actor = self.context().registry.supervisor(supervisor).ok_or_else(restarting)?;
-        actor.send(Message::Add { spec, reply }).map_err(|_| restarting())?;
-        answer.await.map_err(|_| restarting())?.map_err(MountError::Tree)
+        let added = self.ask_supervisor(supervisor, |reply| Message::Add { spec, reply }).await?;
+        added.map_err(MountError::Tree)
     }
 
     async fn remove_child(&self, supervisor: &str, name: &str) -> Result<(), MountError> {
+        let name = name.to_owned();
+        // One that has left by itself, because it was drained, is gone as well.
+        self.ask_supervisor(supervisor, |reply| Message::Remove { name, reply }).await.map(drop)
+    }
+
+    async fn ask_supervisor<T>(
+        &self,
+        path: &str,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Result<T, MountError> {
         let restarting = || MountError::Tree("its supervisor is restarting".into());
         let (reply, answer) = oneshot::channel();
-        let actor = self.context().registry.supervisor(supervisor).ok_or_else(restarting)?;
-        actor.send(Message::Remove { name: name.to_owned(), reply }).map_err(|_| restarting())?;
-        // One that has left by itself, because it was drained, is gone as well.
-        answer.await.map(drop).map_err(|_| restarting())
+        let actor = self.context().registry.supervisor(path).ok_or_else(restarting)?;
+        actor.send(message(reply)).map_err(|_| restarting())?;
+        answer.await.map_err(|_| restarting())
     }
 }

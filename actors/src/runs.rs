@@ -51,9 +51,6 @@ pub(crate) const ACTIVE_MAX: usize = 100_000;
 const FLAGS: Flags =
     Flags { intensity: 3, period: Duration::from_secs(60), ..Flags::new(Strategy::OneForOne) };
 
-/// How many projections are read at a time.
-const PAGE: usize = 1_000;
-
 /// What the supervisor of runs is told.
 pub(crate) enum Message {
     /// Deliver `asked` to the actor of `run`, starting it if need be.
@@ -168,31 +165,24 @@ impl Behaviour for RunsActor {
 /// The runs that were under way when the last process ended: not those that only wait for the operator.
 fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, Error> {
     let mut found = vec![];
-    let mut after = String::new();
-    loop {
-        let page = journal.projections(project::ACTIVE, "", &after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(found) };
-        after.clone_from(last);
-        for (_, bytes) in &page {
-            let summary: RunSummary = serde_json::from_slice(bytes)?;
-            if !summary.is_waiting() {
-                found.push(summary.run);
-            }
+    views::each_row(journal, project::ACTIVE, "", |_, bytes| {
+        let summary: RunSummary = serde_json::from_slice(bytes)?;
+        if !summary.is_waiting() {
+            found.push(summary.run);
         }
-    }
+        Ok::<_, Error>(())
+    })?;
+    Ok(found)
 }
 
 /// Ends of runs that the runs above have not taken in: of all, or of those whose keys begin with `prefix`.
 fn untold(journal: &dyn Journal, prefix: &str) -> Result<Vec<RunEnded>, Error> {
-    let (mut found, mut after) = (vec![], String::new());
-    loop {
-        let page = journal.projections(project::ENDED, prefix, &after, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(found) };
-        after.clone_from(last);
-        for (_, bytes) in &page {
-            found.push(serde_json::from_slice(bytes)?);
-        }
-    }
+    let mut found = vec![];
+    views::each_row(journal, project::ENDED, prefix, |_, bytes| {
+        found.push(serde_json::from_slice(bytes)?);
+        Ok::<_, Error>(())
+    })?;
+    Ok(found)
 }
 
 fn refuse(asked: Asked, item: &InboxId) {

@@ -9,9 +9,9 @@ mod tree;
 mod versions;
 mod waits;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use soloist_connectors::Env;
+use soloist_connectors::{Env, Intent, Plan};
 use soloist_kernel::{
     journal::memory::{MemoryJournal, Syncing},
     time::Timestamp,
@@ -52,6 +52,17 @@ impl House {
         let _ = soloist.shutdown().await;
         let journal = Arc::new(self.journal.crash(soloist_kernel::journal::memory::Crash::Process));
         Self { journal, env: self.env.clone() }
+    }
+}
+
+/// A plan that leaves as its arguments are.
+pub(crate) fn planned(intent: &Intent) -> Plan {
+    Plan {
+        operation: intent.operation.clone(),
+        key: intent.key.clone(),
+        routing: BTreeMap::new(),
+        preview: intent.arguments.to_string(),
+        bytes: intent.arguments.to_string().into_bytes().into(),
     }
 }
 

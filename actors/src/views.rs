@@ -42,6 +42,27 @@ pub struct Quarantined {
     pub at: Timestamp,
 }
 
+/// How many rows of a table are read at a time.
+const PAGE: usize = 1_000;
+
+/// Shows `see` each row of `table` whose key begins with `prefix`, however many there are.
+pub(crate) fn each_row<E: From<ReadError>>(
+    journal: &dyn Journal,
+    table: &'static str,
+    prefix: &str,
+    mut see: impl FnMut(&str, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut after = String::new();
+    loop {
+        let page = journal.projections(table, prefix, &after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after.clone_from(last);
+        for (key, bytes) in &page {
+            see(key, bytes)?;
+        }
+    }
+}
+
 /// What waits for the operator, oldest first; at most [`LIST_MAX`].
 ///
 /// # Errors

@@ -8,8 +8,11 @@ use soloist_kernel::{
     run::project,
 };
 
-use super::{ConnectorActor, EVENTS_VERSION, Message, WAKE_MAX};
+use super::{ConnectorActor, Message, WAKE_MAX};
 use crate::{actor::Error, gate::Class, run::Asked, runs};
+
+/// Version of the stored events of a connector's breakers.
+const EVENTS_VERSION: u16 = 1;
 
 impl ConnectorActor {
     /// Keeps how a breaker stands, and wakes those who were put aside if they can go on.

@@ -94,7 +94,8 @@ impl Drop for Room {
     }
 }
 
-fn too_late(what: &str, limit: Duration) -> Fault {
+/// The fault of a call that did not end in time.
+pub(crate) fn too_late(what: &str, limit: Duration) -> Fault {
     let message = format!("the {what} did not end within {} s", limit.as_secs_f64());
     // To ask or to look changes nothing.
     let phase = match what {

@@ -15,10 +15,8 @@ use soloist_kernel::{
 use crate::{
     handle::{DecideError, RunEnd, StartError},
     run::Asked,
+    views,
 };
-
-/// How many rows are read at a time.
-const PAGE: usize = 1_000;
 
 /// The runs that are set aside.
 #[derive(Default)]
@@ -27,13 +25,12 @@ pub(crate) struct Aside(Mutex<BTreeSet<RunId>>);
 impl Aside {
     /// Those that the journal says are set aside.
     pub(crate) fn load(journal: &dyn Journal) -> Result<Self, ReadError> {
-        let (mut runs, mut after) = (BTreeSet::new(), String::new());
-        loop {
-            let page = journal.projections(incident::QUARANTINED, "", &after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(Self(Mutex::new(runs))) };
-            after.clone_from(last);
-            runs.extend(page.iter().filter_map(|(run, _)| RunId::new(run.as_str()).ok()));
-        }
+        let mut runs = BTreeSet::new();
+        views::each_row(journal, incident::QUARANTINED, "", |run, _| {
+            runs.extend(RunId::new(run));
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(Self(Mutex::new(runs)))
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeSet<RunId>> {

@@ -70,13 +70,7 @@ impl Connector for Shop {
     }
 
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
-        Ok(Plan {
-            operation: intent.operation.clone(),
-            key: intent.key.clone(),
-            routing: BTreeMap::new(),
-            preview: intent.arguments.to_string(),
-            bytes: intent.arguments.as_str().as_bytes().into(),
-        })
+        Ok(crate::tests::planned(intent))
     }
 
     async fn execute(&self, env: &Env, _plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {

@@ -232,13 +232,7 @@ impl Connector for Adapter {
     }
 
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
-        Ok(Plan {
-            operation: intent.operation.clone(),
-            key: intent.key.clone(),
-            routing: BTreeMap::new(),
-            preview: intent.arguments.to_string(),
-            bytes: intent.arguments.to_string().into_bytes().into(),
-        })
+        Ok(crate::tests::planned(intent))
     }
 
     async fn execute(&self, env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
