@@ -1,11 +1,11 @@
-//! A small company in a box: customer records, invoices, payments and a website, kept in a directory.
+//! A small company in a box: customer records, invoices, payments and a website, kept in a directory or in memory.
 //!
 //! Its rule: **the systems are toys and their promises are real**. Each has the write semantics of a system one meets
 //! outside (see [`world`]), a write is there whole or not at all when the process is killed, and every write that was
 //! accepted is on a list, so that a test can say that none was made twice. Workflows run end to end against it with nothing
 //! outside; [`SandboxWorld::fail_next`] makes a call fail the way networks do.
 //!
-//! [`world`] is the way in, and `store.rs` its directory. `connector.rs` is what the systems have in common; each has a file
+//! [`world`] is the way in, and `store.rs` its records. `connector.rs` is what the systems have in common; each has a file
 //! that holds its records and what may be done to them: `crm.rs`, `billing.rs`, `payments.rs`, `cms.rs`.
 
 pub mod world;

@@ -36,16 +36,27 @@ fn of_crm<'a>(connector: &'a dyn Connector, world: &'a SandboxWorld) -> Conforma
 #[tokio::test]
 async fn the_sandbox_keeps_the_contract() {
     let (_folder, world) = world();
-    of_crm(&world.crm(), &world).check().await.unwrap();
+    keeps_the_contract(&world).await;
+}
+
+#[tokio::test]
+async fn the_sandbox_in_memory_keeps_the_contract() {
+    let world = SandboxWorld::in_memory();
+    world.seed_sample().unwrap();
+    keeps_the_contract(&world).await;
+}
+
+async fn keeps_the_contract(world: &SandboxWorld) {
+    of_crm(&world.crm(), world).check().await.unwrap();
     let order = json!({ "customer": MARA, "amount_cents": 9_000, "currency": "EUR", "description": "Bags" });
-    of(&world.billing(), &world)
+    of(&world.billing(), world)
         .sample("account_status", json!({ "email": MARA }))
         .sample("create_invoice", order)
         .check()
         .await
         .unwrap();
     let charge = json!({ "account": "acct-harbour", "amount_cents": 9_000, "currency": "EUR", "description": "Bags" });
-    of(&world.payments(), &world)
+    of(&world.payments(), world)
         .sample("payment", json!({ "payment": "pay-0" }))
         .sample("charge", charge)
         .check()

@@ -96,7 +96,7 @@ impl SandboxConnector {
 
     /// Has the system do it, unless it did before, and returns the receipt.
     fn apply(&self, request: &Request) -> Result<Value, Fault> {
-        let records = self.store.lock()?;
+        let mut records = self.store.lock()?;
         match self.system.write(request, &records)? {
             Written::Before { receipt } => Ok(receipt),
             Written::Now { receipt, changes } => {

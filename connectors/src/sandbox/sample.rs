@@ -1,5 +1,7 @@
 //! The sample company: Kestrel Studio, which writes and draws for small firms. All of them are made up.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use super::{billing::INVOICES, cms::ARTICLES, crm::CONTACTS, payments::ACCOUNTS, store::Change};
@@ -12,6 +14,12 @@ const KEY: &str = "5a3b1e00000000000000000000000001";
 
 /// Five contacts, an overdue invoice of one of them, three accounts, and an article.
 pub(super) fn records() -> Vec<Change> {
+    // Worlds are made by the thousand where each lives for one test, so the records are made once and shared.
+    static RECORDS: LazyLock<Vec<Change>> = LazyLock::new(made);
+    RECORDS.clone()
+}
+
+fn made() -> Vec<Change> {
     let article = "article-0000000000";
     let invoice = format!("INV-{KEY}");
     vec![

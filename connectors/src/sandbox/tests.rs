@@ -329,6 +329,79 @@ fn writers_in_many_threads_leave_one_write_each() {
     assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 10);
 }
 
+/// A day at the company: writes to every system, repeated, refused, lost on their way and taken back. What came of each.
+async fn day(world: SandboxWorld) -> (Vec<Result<Value, Fault>>, SandboxWorld) {
+    assert!(world.seed_sample().unwrap());
+    assert!(!world.seed_sample().unwrap());
+    let (crm, billing, payments, cms) =
+        (world.crm(), world.billing(), world.payments(), world.cms());
+    let order = json!({ "customer": MARA, "amount_cents": 1_200, "currency": "EUR", "description": "Bags" });
+    let note = json!({ "contact": MARA, "text": "Called." });
+    let stage = json!({ "contact": INES, "stage": "contacted", "version": 1 });
+    let article = json!({ "slug": "spring", "title": "Spring", "text": "It is here." });
+    let draft = json!({ "title": "Spring", "text": "It comes." });
+    world.fail_next("crm.note", How::AfterLanding);
+    world.fail_next("cms.publish", How::MaybeNotLanded);
+    let steps: [(&SandboxConnector, &str, &Value, u32); 20] = [
+        (&crm, "note", &note, 0),
+        (&crm, "note", &note, 0),
+        (&crm, "note", &note, 1),
+        (&crm, "delete_note", &json!({ "note": format!("note-{}", key(1)) }), 0),
+        (&crm, "update_stage", &stage, 0),
+        (&crm, "update_stage", &stage, 1),
+        (&billing, "create_invoice", &order, 2),
+        (&billing, "create_invoice", &order, 2),
+        (&billing, "cancel_invoice", &json!({ "invoice": format!("INV-{}", key(2)) }), 0),
+        (&billing, "cancel_invoice", &json!({ "invoice": "INV-none" }), 0),
+        (&payments, "charge", &charge_of("acct-harbour", 500), 0),
+        (&payments, "charge", &charge_of("acct-harbour", 500), 0),
+        (&payments, "charge", &charge_of("acct-harbour", 700), 0),
+        (&payments, "charge", &charge_of("acct-alder", 700), 1),
+        (&payments, "charge", &charge_of("declined-north", 1), 2),
+        (&cms, "publish", &article, 0),
+        (&cms, "publish", &article, 0),
+        (&cms, "publish", &article, 0),
+        (&cms, "create_draft", &draft, 0),
+        (&cms, "delete_draft", &json!({ "draft": format!("draft-{}", key(0)) }), 1),
+    ];
+    let env = Env::with_clock(|| Timestamp(1_795_219_506_789), [0; 32]);
+    let mut came = Vec::new();
+    for (connector, operation, arguments, occurrence) in steps {
+        let plan = plan(connector, operation, arguments.clone(), occurrence);
+        let receipt = connector.execute(&env, &plan, 1).await;
+        came.push(receipt.map(|receipt| receipt.value()));
+        let probe = connector.probe(&env, &plan).await;
+        came.push(probe.map(|probe| json!(format!("{probe:?}"))));
+    }
+    let page = payments.pull(&env, &|_| false, 10).await.unwrap();
+    came.extend(page.changes.into_iter().map(|change| Ok(json!(change.identity))));
+    (came, world)
+}
+
+#[tokio::test]
+async fn a_world_in_memory_is_the_one_in_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (on_disk, directory) = day(SandboxWorld::open(folder.path()).unwrap()).await;
+    let (in_memory, memory) = day(SandboxWorld::in_memory()).await;
+    assert_eq!(in_memory, on_disk);
+    assert_eq!(memory.records().unwrap(), directory.records().unwrap());
+    let writes = directory.writes().unwrap();
+    assert_eq!(memory.writes().unwrap(), writes);
+    for count in 0..writes.len() + 2 {
+        let after = writes.get(count..).unwrap_or_default();
+        assert_eq!(memory.writes_after(count).unwrap(), after);
+        assert_eq!(directory.writes_after(count).unwrap(), after);
+    }
+}
+
+#[tokio::test]
+async fn a_world_in_memory_is_shared_by_its_clones_and_by_no_other() {
+    let world = SandboxWorld::in_memory();
+    assert!(world.seed_sample().unwrap());
+    assert_eq!(world.clone().records().unwrap().len(), 10);
+    assert_eq!(SandboxWorld::in_memory().records().unwrap().len(), 0);
+}
+
 #[test]
 fn a_text_cannot_look_like_another_argument() {
     let company = company();

@@ -29,8 +29,8 @@ use super::{
 /// The systems of the box.
 static SYSTEMS: [&dyn System; 4] = [&Crm, &Billing, &Payments, &Cms];
 
-/// A company in a directory. Cloning it is cheap, and a clone is the same world with the same faults to come; another
-/// process that opens the directory sees the same records.
+/// A company in a directory or in memory. Cloning it is cheap, and a clone is the same world with the same faults to come;
+/// another process that opens the directory sees the same records.
 #[derive(Clone, Debug)]
 pub struct SandboxWorld {
     store: Store,
@@ -48,6 +48,13 @@ impl SandboxWorld {
         let collections = SYSTEMS.iter().flat_map(|system| system.collections());
         let store = Store::open(folder.into(), collections.copied())?;
         Ok(Self { store, faults: Faults::default() })
+    }
+
+    /// A world in memory, without records: for tests and simulations, which make many. It behaves as one in a directory does
+    /// and is gone with its last clone and connector.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { store: Store::in_memory(), faults: Faults::default() }
     }
 
     /// What each of the systems declares, by its name: what workflows are checked against. Nothing is opened for it.
@@ -95,7 +102,7 @@ impl SandboxWorld {
     ///
     /// A [`Fault`] that names the file that cannot be written. Nothing is there then, or everything.
     pub fn seed_sample(&self) -> Result<bool, Fault> {
-        let records = self.store.lock()?;
+        let mut records = self.store.lock()?;
         if !records.all()?.is_empty() {
             return Ok(false);
         }
@@ -142,7 +149,16 @@ impl SandboxWorld {
     ///
     /// A [`Fault`] that names the file that cannot be read.
     pub fn writes(&self) -> Result<Vec<AppliedWrite>, Fault> {
-        self.store.lock()?.writes()
+        self.writes_after(0)
+    }
+
+    /// The accepted writes from index `count` on, oldest first: what is new to someone who has seen `count` of them.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] that names the file that cannot be read.
+    pub fn writes_after(&self, count: usize) -> Result<Vec<AppliedWrite>, Fault> {
+        self.store.lock()?.writes_after(count)
     }
 
     /// Every record by its file, such as `crm/contacts/mara@harbourbakery.example`.

@@ -1,17 +1,21 @@
-//! Tests of the directory: killed at any point, it holds a write whole or not at all.
+//! Tests of what holds wherever the records are.
 
 use serde_json::json;
-use soloist_kernel::id::{EffectId, EffectName, RunId, StepName};
-use tempfile::TempDir;
+use soloist_kernel::{
+    fault::{FaultClass, Phase},
+    id::{EffectId, EffectName, RunId, StepName},
+};
 
 use super::*;
 
 const NOTES: &str = "crm/notes";
 
-fn store() -> (TempDir, Store) {
+/// Checks a store in a directory and one in memory.
+fn check(holds: impl Fn(&mut Records<'_>)) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("world"), [NOTES].into_iter()).unwrap();
-    (folder, store)
+    let directory = Store::open(folder.path().join("world"), [NOTES].into_iter()).unwrap();
+    holds(&mut directory.lock().unwrap());
+    holds(&mut Store::in_memory().lock().unwrap());
 }
 
 fn applied(occurrence: u32) -> AppliedWrite {
@@ -22,110 +26,64 @@ fn applied(occurrence: u32) -> AppliedWrite {
         occurrence,
     };
     let operation = "crm.note".to_owned();
-    AppliedWrite { at: Timestamp(7), operation, key: effect.key(), receipt: json!({ "note": "b" }) }
-}
-
-fn line(applied: &AppliedWrite) -> String {
-    serde_json::to_string(applied).unwrap() + "\n"
-}
-
-/// A store with one write, in the middle of the second: it makes `b` and removes `a`.
-fn in_the_middle() -> (TempDir, Store) {
-    let (folder, store) = store();
-    let records = store.lock().unwrap();
-    records.commit(Some(&applied(0)), vec![Change::put(NOTES, "a", &json!(1))]).unwrap();
-    let pending = Pending {
-        list_bytes: records.list_bytes().unwrap(),
-        lines: line(&applied(1)),
-        changes: vec![Change::put(NOTES, "b", &json!(2)), Change::remove(NOTES, "a")],
-    };
-    replace(&store.0.join(PENDING), &pending).unwrap();
-    drop(records);
-    (folder, store)
-}
-
-/// Whoever comes next finds both writes on the list, once each, and the records of the second.
-#[track_caller]
-fn is_completed(store: &Store) {
-    for _ in 0..2 {
-        let records = store.lock().unwrap();
-        assert_eq!(records.writes().unwrap(), [applied(0), applied(1)]);
-        assert_eq!(records.all().unwrap(), [("crm/notes/b".to_owned(), json!(2))].into());
-        assert!(!store.0.join(PENDING).exists());
-    }
-}
-
-fn append(store: &Store, text: &str) {
-    let mut list = File::options().append(true).open(store.0.join(WRITES)).unwrap();
-    list.write_all(text.as_bytes()).unwrap();
-}
-
-#[test]
-fn killed_before_the_rename_nothing_has_happened() {
-    let (_folder, store) = store();
-    store.lock().unwrap().commit(Some(&applied(0)), vec![]).unwrap();
-    fs::write(store.0.join(PENDING).with_extension("draft"), "{\"list_by").unwrap();
-    assert_eq!(store.lock().unwrap().writes().unwrap(), [applied(0)]);
-}
-
-#[test]
-fn killed_after_the_rename_the_write_is_completed() {
-    let (_folder, store) = in_the_middle();
-    is_completed(&store);
-}
-
-#[test]
-fn killed_while_the_list_is_written_it_holds_the_line_once() {
-    let line = line(&applied(1));
-    for written in [1, line.len() / 2, line.len()] {
-        let (_folder, store) = in_the_middle();
-        append(&store, &line[..written]);
-        is_completed(&store);
+    AppliedWrite {
+        at: Timestamp(7), operation, key: effect.key(), receipt: json!({ "note": "ü" })
     }
 }
 
 #[test]
-fn killed_between_the_records_or_after_them_they_are_made() {
-    let (_folder, store) = in_the_middle();
-    append(&store, &line(&applied(1)));
-    fs::write(store.0.join("crm/notes/b.json"), "2").unwrap();
-    is_completed(&store);
-
-    let (_folder, store) = in_the_middle();
-    append(&store, &line(&applied(1)));
-    fs::write(store.0.join("crm/notes/b.json"), "2").unwrap();
-    fs::remove_file(store.0.join("crm/notes/a.json")).unwrap();
-    is_completed(&store);
+fn an_id_that_is_a_path_stays_in_its_collection() {
+    check(|records| {
+        for id in ["../../x", "/etc/x", ".hidden", "a b", "ü"] {
+            records.commit(None, vec![Change::put(NOTES, id, &json!(id))]).unwrap();
+            assert_eq!(records.get::<String>(NOTES, id).unwrap().as_deref(), Some(id));
+        }
+        let files: Vec<String> = records.all().unwrap().into_keys().collect();
+        assert!(files.iter().all(|file| file.starts_with("crm/notes/")), "{files:?}");
+        assert_eq!(files.len(), 5);
+    });
 }
 
 #[test]
-fn a_record_that_a_person_edits_stays_as_it_is() {
-    let (_folder, store) = store();
-    let put = |record| vec![Change::put(NOTES, "a", &json!(record))];
-    store.lock().unwrap().commit(Some(&applied(0)), put(1)).unwrap();
-    fs::write(store.0.join("crm/notes/a.json"), "5").unwrap();
-    assert_eq!(store.lock().unwrap().get::<u8>(NOTES, "a").unwrap(), Some(5));
+fn a_list_is_in_the_order_of_the_file_names() {
+    check(|records| {
+        let put = |id| Change::put(NOTES, id, &json!(id));
+        records.commit(None, ["b", "a", "a.b", "a-b", "ab"].map(put).into()).unwrap();
+        let listed: Vec<String> = records.list(NOTES).unwrap();
+        assert_eq!(listed, ["a-b", "a.b", "a", "ab", "b"]);
+    });
 }
 
 #[test]
-fn an_id_that_is_a_path_stays_in_its_folder() {
-    let (_folder, store) = store();
-    let records = store.lock().unwrap();
-    for id in ["../../x", "/etc/x", ".hidden", "a b", "ü"] {
-        records.commit(None, vec![Change::put(NOTES, id, &json!(id))]).unwrap();
-        assert_eq!(records.get::<String>(NOTES, id).unwrap().as_deref(), Some(id));
-    }
-    assert_eq!(records.list::<String>(NOTES).unwrap().len(), 5);
-    for id in [String::new(), "x".repeat(FILE_NAME_BYTES_MAX + 1)] {
-        let fault = records.commit(None, vec![Change::put(NOTES, &id, &1)]).unwrap_err();
-        assert_eq!((fault.class, fault.phase), (FaultClass::Invalid, Phase::NotSent));
-    }
+fn a_commit_with_a_name_that_cannot_be_changes_nothing() {
+    check(|records| {
+        for id in [String::new(), "x".repeat(FILE_NAME_BYTES_MAX + 1)] {
+            let changes = vec![Change::put(NOTES, "a", &1), Change::put(NOTES, &id, &1)];
+            let fault = records.commit(Some(&applied(0)), changes).unwrap_err();
+            assert_eq!((fault.class, fault.phase), (FaultClass::Invalid, Phase::NotSent));
+        }
+        assert!(records.all().unwrap().is_empty() && records.writes_after(0).unwrap().is_empty());
+    });
 }
 
 #[test]
-fn a_file_that_is_not_a_record_is_named() {
-    let (_folder, store) = store();
-    fs::write(store.0.join("crm/notes/a.json"), "{").unwrap();
-    let fault = store.lock().unwrap().get::<Value>(NOTES, "a").unwrap_err();
-    assert!(fault.message.contains("crm/notes/a.json"), "{fault}");
+fn each_write_has_a_number_of_its_own() {
+    check(|records| {
+        let mut bytes = 0;
+        for occurrence in 0..3 {
+            assert_eq!(records.next_number().unwrap(), bytes);
+            records.commit(Some(&applied(occurrence)), vec![]).unwrap();
+            bytes += applied(occurrence).line().len() as u64;
+        }
+        assert_eq!(records.writes_after(1).unwrap(), [applied(1), applied(2)]);
+    });
+}
+
+#[test]
+fn a_record_of_another_shape_is_named() {
+    check(|records| {
+        records.commit(None, vec![Change::put(NOTES, "a", &json!("text"))]).unwrap();
+        let fault = records.get::<u8>(NOTES, "a").unwrap_err();
+        assert!(fault.message.contains("crm/notes/a.json"), "{fault}");
+    });
 }
