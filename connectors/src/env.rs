@@ -1,15 +1,19 @@
-//! The seam to the world: time, chance and the order in which things happen.
+//! The seam to the world: time, chance, other machines and the order in which things happen.
 //!
 //! Production and simulation differ in the [`Env`] they hand to the same code, and in nothing else. Elapsed time and
 //! sleeping are `tokio::time`, which a paused runtime virtualises; wall time is [`Env::now`], randomness is
-//! [`Env::entropy`], and [`Env::perturb`] is where the simulator explores other interleavings.
+//! [`Env::entropy`], other machines are behind [`Env::connect`] (the network is in `net.rs`), and [`Env::perturb`] is where
+//! the simulator explores other interleavings.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::SystemTime};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use soloist_kernel::time::Timestamp;
 
-use crate::hints::Hints;
+use crate::{
+    hints::Hints,
+    net::{Network, Stream, Tcp},
+};
 
 /// Tells the wall time.
 pub trait Clock: Send + Sync + 'static {
@@ -34,22 +38,32 @@ type LimitsSink = Arc<dyn Fn(Hints) + Send + Sync>;
 pub struct Env {
     clock: Arc<dyn Clock>,
     seed: [u8; 32],
+    network: Arc<dyn Network>,
     perturb: Option<Perturb>,
     limits_sink: Option<LimitsSink>,
 }
 
 impl Env {
-    /// The real world: the system's clock, and `seed` for the streams of [`entropy`](Self::entropy). A host draws the seed
-    /// from its operating system once; the kernel journals whatever it draws from it.
+    /// The real world: the system's clock and network, and `seed` for the streams of [`entropy`](Self::entropy). A host draws
+    /// the seed from its operating system once; the kernel journals whatever it draws from it.
     #[must_use]
     pub fn real(seed: [u8; 32]) -> Self {
-        Self { clock: Arc::new(system_time), seed, perturb: None, limits_sink: None }
+        Self::with_clock(system_time, seed)
     }
 
-    /// A world with `clock` for its wall time, and `seed`.
+    /// A world with `clock` for its wall time, and `seed`. Other machines are reached by [`Tcp`].
     #[must_use]
     pub fn with_clock(clock: impl Clock, seed: [u8; 32]) -> Self {
-        Self { clock: Arc::new(clock), seed, perturb: None, limits_sink: None }
+        let (clock, network) = (Arc::new(clock), Arc::new(Tcp));
+        Self { clock, seed, network, perturb: None, limits_sink: None }
+    }
+
+    /// The same world, with other machines reached through `network`. SMTP that is encrypted from the start
+    /// ([`Tls::Tls`](crate::mail::smtp::Tls::Tls)) is the one connection that does not go through it: its client opens its own.
+    #[must_use]
+    pub fn with_network(mut self, network: impl Network) -> Self {
+        self.network = Arc::new(network);
+        self
     }
 
     /// The same world, with `perturb` awaited at every send, spawn and append.
@@ -81,6 +95,15 @@ impl Env {
     #[must_use]
     pub fn entropy(&self, label: &str) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(*blake3::keyed_hash(&self.seed, label.as_bytes()).as_bytes())
+    }
+
+    /// Opens a stream to `port` of `host`. It may take as long as the network lets it: the caller sets the limit.
+    ///
+    /// # Errors
+    ///
+    /// There is no stream, for a reason of the network; see [`Network::connect`].
+    pub async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
+        self.network.connect(host, port).await
     }
 
     /// A point where others may run first. Nothing in production.

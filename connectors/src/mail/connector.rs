@@ -196,7 +196,7 @@ impl Connector for MailConnector {
                 self.receipt(plan, "file", &file)
             }
             Outgoing::Smtp(smtp) => {
-                let answer = smtp.send(self.sender.address(), plan).await?;
+                let answer = smtp.send(env, self.sender.address(), plan).await?;
                 self.receipt(plan, "server_answer", &answer)
             }
         }

@@ -5,14 +5,14 @@
 //! nothing. Nothing can be asked of a server later, so the operation is `Opaque`. `config.rs` is how it is set up,
 //! `fault.rs` what an error means; the sibling is `outbox.rs`.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
 
 use lettre::{
     Address,
     transport::smtp::{
         Error,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::ClientId,
         response::{Response, Severity},
@@ -21,9 +21,13 @@ use lettre::{
 use soloist_kernel::fault::{Fault, FaultClass, Phase};
 use tokio::time::timeout;
 
-use self::fault::{late, maybe_sent, not_accepted};
+use self::fault::{late, maybe_sent, not_accepted, unreachable};
 use super::connector::MailConfigError;
-use crate::contract::{Plan, Rate};
+use crate::{
+    contract::{Plan, Rate},
+    env::Env,
+    net::Stream,
+};
 
 mod config;
 mod fault;
@@ -89,9 +93,9 @@ impl Smtp {
     /// # Errors
     ///
     /// A [`Fault`] with an honest phase; see the [module](self).
-    pub async fn send(&self, from: &Address, plan: &Plan) -> Result<String, Fault> {
+    pub async fn send(&self, env: &Env, from: &Address, plan: &Plan) -> Result<String, Fault> {
         let to = recipient(plan)?;
-        let mut connection = self.connect().await?;
+        let mut connection = self.connect(env).await?;
         let sent = match prepare(&mut connection, from, to).await {
             Ok(()) => hand_over(&mut connection, &plan.bytes).await,
             Err(fault) => Err(fault),
@@ -102,19 +106,10 @@ impl Smtp {
     }
 
     /// A connection that is ready for a mail: greeted, encrypted and authenticated as configured.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let SmtpConfig { host, port, hello, .. } = &self.config;
-        let hello = ClientId::Domain(hello.clone());
-        let implicit = self.tls.clone().filter(|_| self.config.tls == Tls::Tls);
-        let connecting = AsyncSmtpConnection::connect_tokio1(
-            (host.as_str(), *port),
-            Some(CONNECT_TIMEOUT),
-            &hello,
-            implicit,
-            None,
-        );
-        let mut connection = match timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(connected) => connected.map_err(|error| not_accepted("connecting", &error))?,
+    async fn connect(&self, env: &Env) -> Result<AsyncSmtpConnection, Fault> {
+        let hello = ClientId::Domain(self.config.hello.clone());
+        let mut connection = match timeout(CONNECT_TIMEOUT, self.greeted(env, &hello)).await {
+            Ok(connected) => connected?,
             Err(_) => return Err(late("connecting", CONNECT_TIMEOUT, Phase::NotSent)),
         };
         if self.config.tls == Tls::Starttls {
@@ -122,6 +117,36 @@ impl Smtp {
         }
         self.authenticate(&mut connection).await?;
         Ok(connection)
+    }
+
+    /// A connection on which both have said who they are.
+    async fn greeted(&self, env: &Env, hello: &ClientId) -> Result<AsyncSmtpConnection, Fault> {
+        let connected = match self.config.tls {
+            Tls::None | Tls::Starttls => {
+                let SmtpConfig { host, port, .. } = &self.config;
+                let stream = env.connect(host, *port).await;
+                let stream = stream.map_err(|problem| unreachable(&problem))?;
+                AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await
+            }
+            Tls::Tls => self.encrypted_from_the_start(hello).await,
+        };
+        connected.map_err(|error| not_accepted("connecting", &error))
+    }
+
+    /// A connection that lettre opens itself. On a stream that it is handed, lettre waits for the greeting at once; to encrypt
+    /// it before would take a TLS client of our own. So this is the one connection that no
+    /// [`Network`](crate::net::Network) answers.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lettre encrypts from the start only what it opens"
+    )]
+    async fn encrypted_from_the_start(
+        &self,
+        hello: &ClientId,
+    ) -> Result<AsyncSmtpConnection, Error> {
+        let server = (self.config.host.as_str(), self.config.port);
+        let (limit, tls) = (Some(CONNECT_TIMEOUT), self.tls.clone());
+        AsyncSmtpConnection::connect_tokio1(server, limit, hello, tls, None).await
     }
 
     async fn encrypt(
@@ -160,6 +185,13 @@ impl fmt::Debug for Smtp {
 impl fmt::Display for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SMTP server {}:{}", self.config.host, self.config.port)
+    }
+}
+
+impl AsyncTokioStream for Box<dyn Stream> {
+    /// The client does not ask for it, and a stream need not have one.
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an error of the SMTP client means: its class from the server's code, its phase from where it happened.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use lettre::transport::smtp::Error;
 use soloist_kernel::fault::{Fault, FaultClass, Phase};
@@ -26,6 +26,14 @@ pub(super) fn not_accepted(stage: &str, error: &Error) -> Fault {
             )
         }
     }
+}
+
+/// There is no connection, so nothing was sent.
+pub(super) fn unreachable(problem: &io::Error) -> Fault {
+    let is_timeout = problem.kind() == io::ErrorKind::TimedOut;
+    let class = if is_timeout { FaultClass::Deadline } else { FaultClass::Transient };
+    let message = format!("the mail server was lost at connecting: {problem}");
+    Fault::new(class, Phase::NotSent, message)
 }
 
 /// The content was on its way and no answer came.

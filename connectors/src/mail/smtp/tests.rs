@@ -1,4 +1,4 @@
-//! Tests of the phases of a hand-over, against a server that breaks off at each of them.
+//! Tests of the phases of a hand-over, against a server that breaks off at each of them, or falls silent.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,14 +9,16 @@ use soloist_kernel::{
     time::Timestamp,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream},
+    net::TcpListener,
+    time::Instant,
 };
 
 use super::*;
 use crate::{
     Connector, Env, Intent,
     mail::{MailConfig, MailConnector, OutgoingConfig},
+    net::Connecting,
 };
 
 /// What the server does at one point of the conversation.
@@ -25,8 +27,10 @@ enum Reply {
     Say(&'static str),
     /// Closes the connection without a word.
     Drop,
+    /// Leaves the connection open without a word, until the other side closes it.
+    Hang,
 }
-use Reply::{Drop, Say};
+use Reply::{Drop, Hang, Say};
 
 /// A mail server that follows a script.
 #[derive(Clone, Copy)]
@@ -57,7 +61,7 @@ type Heard = Arc<Mutex<Vec<String>>>;
 
 impl Script {
     /// Follows the script on one connection, and keeps what it hears.
-    async fn serve(self, stream: TcpStream, heard: Heard) -> Option<()> {
+    async fn serve(self, stream: impl Stream, heard: Heard) -> Option<()> {
         let mut stream = BufReader::new(stream);
         self.greeting.give(&mut stream).await?;
         loop {
@@ -80,15 +84,19 @@ impl Script {
 }
 
 impl Reply {
-    async fn give(self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    async fn give(self, stream: &mut BufReader<impl Stream>) -> Option<()> {
         match self {
             Say(text) => stream.write_all(format!("{text}\r\n").as_bytes()).await.ok(),
             Drop => None,
+            Hang => {
+                stream.read_to_end(&mut Vec::new()).await.ok();
+                None
+            }
         }
     }
 }
 
-async fn hear(stream: &mut BufReader<TcpStream>, heard: &Heard) -> Option<String> {
+async fn hear(stream: &mut BufReader<impl Stream>, heard: &Heard) -> Option<String> {
     let mut line = String::new();
     let bytes = stream.read_line(&mut line).await.ok()?;
     let line = line.trim_end_matches("\r\n").to_owned();
@@ -222,6 +230,87 @@ async fn a_server_that_is_not_there_got_nothing() {
     let plan = connector.plan(&intent()).unwrap();
     let fault = connector.execute(&Env::real([0; 32]), &plan, 1).await.unwrap_err();
     assert_eq!((fault.class, fault.phase), (FaultClass::Transient, Phase::NotSent));
+}
+
+/// A network with one server on it, which is at the other end of `stream` and can be reached once.
+fn network_of(stream: DuplexStream) -> impl Fn(&str, u16) -> Connecting + Send + Sync {
+    let stream = Mutex::new(Some(stream));
+    move |host: &str, port: u16| -> Connecting {
+        assert_eq!((host, port), ("mail.example", 25));
+        let stream = stream.lock().unwrap().take();
+        Box::pin(async move {
+            let stream = stream.ok_or(io::ErrorKind::ConnectionRefused)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// Sends one mail without a socket, on a clock that jumps. Returns how long it took, too.
+async fn send_in_memory(script: Script) -> (Result<Payload, Fault>, Vec<String>, Duration) {
+    // Shorter than many a line, so that both sides wait for each other in the middle of one.
+    let (near, far) = tokio::io::duplex(16);
+    let env = Env::real([0; 32]).with_network(network_of(near));
+    let connector = connector(SmtpConfig { tls: Tls::None, ..SmtpConfig::new("mail.example", 25) });
+    let plan = connector.plan(&intent()).unwrap();
+    let heard = Heard::default();
+    let start = Instant::now();
+    let server = script.serve(far, heard.clone());
+    let (receipt, _) = tokio::join!(connector.execute(&env, &plan, 1), server);
+    let heard = heard.lock().unwrap().clone();
+    (receipt, heard, start.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_goes_out_over_any_network() {
+    let (receipt, heard, took) = send_in_memory(ACCEPTING).await;
+    let receipt: Value = receipt.unwrap().parse().unwrap();
+    assert_eq!(receipt["server_answer"], "250 2.0.0 queued as 7");
+    assert!(heard.contains(&"RCPT TO:<mara@bakery.example>".to_owned()), "{heard:?}");
+    assert!(heard.contains(&"QUIT".to_owned()), "{heard:?}");
+    assert_eq!(took, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_falls_silent_is_given_up_in_time() {
+    let in_command = COMMAND_TIMEOUT + QUIT_TIMEOUT;
+    for (script, phase, limit) in [
+        (Script { greeting: Hang, ..ACCEPTING }, Phase::NotSent, CONNECT_TIMEOUT),
+        (Script { ehlo: Hang, ..ACCEPTING }, Phase::NotSent, CONNECT_TIMEOUT),
+        (Script { mail: Hang, ..ACCEPTING }, Phase::NotSent, in_command),
+        (Script { data: Hang, ..ACCEPTING }, Phase::NotSent, in_command),
+        (Script { content: Hang, ..ACCEPTING }, Phase::MaybeSent, CONTENT_TIMEOUT + QUIT_TIMEOUT),
+    ] {
+        let (receipt, heard, took) = send_in_memory(script).await;
+        check((receipt, heard), FaultClass::Deadline, phase);
+        // The clock's timers are as fine as a millisecond.
+        assert!(took >= limit && took < limit + Duration::from_millis(5), "{took:?} of {limit:?}");
+    }
+    let (receipt, _, took) = send_in_memory(Script { quit: Hang, ..ACCEPTING }).await;
+    assert!(receipt.is_ok() && took < QUIT_TIMEOUT + Duration::from_millis(5), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_without_a_way_got_nothing() {
+    use io::ErrorKind::{HostUnreachable, TimedOut};
+    let connector = connector(SmtpConfig { tls: Tls::None, ..SmtpConfig::new("mail.example", 25) });
+    let plan = connector.plan(&intent()).unwrap();
+    for (kind, class) in [
+        (Some(HostUnreachable), FaultClass::Transient),
+        (Some(TimedOut), FaultClass::Deadline),
+        (None, FaultClass::Deadline),
+    ] {
+        let network = move |_: &str, _: u16| -> Connecting {
+            Box::pin(async move {
+                match kind {
+                    Some(kind) => Err(kind.into()),
+                    None => std::future::pending().await,
+                }
+            })
+        };
+        let env = Env::real([0; 32]).with_network(network);
+        let fault = connector.execute(&env, &plan, 1).await.unwrap_err();
+        assert_eq!((fault.class, fault.phase), (class, Phase::NotSent), "{fault}");
+    }
 }
 
 #[tokio::test]
