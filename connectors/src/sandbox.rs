@@ -1,4 +1,4 @@
-//! A small company in a box: customer records, invoices, payments and a website, kept in a directory or in memory.
+//! A small company in a box: customer records, invoices, payments, a website and a model, kept in a directory or in memory.
 //!
 //! Its rule: **the systems are toys and their promises are real**. Each has the write semantics of a system one meets
 //! outside (see [`world`]), a write is there whole or not at all when the process is killed, and every write that was
@@ -6,7 +6,7 @@
 //! outside; [`SandboxWorld::fail_next`] makes a call fail the way networks do.
 //!
 //! [`world`] is the way in, and `store.rs` its records. `connector.rs` is what the systems have in common; each has a file
-//! that holds its records and what may be done to them: `crm.rs`, `billing.rs`, `payments.rs`, `cms.rs`.
+//! that holds its records and what may be done to them: `crm.rs`, `billing.rs`, `payments.rs`, `cms.rs`, `model.rs`.
 
 pub mod world;
 
@@ -19,6 +19,7 @@ mod system;
 mod billing;
 mod cms;
 mod crm;
+mod model;
 mod payments;
 
 pub use connector::SandboxConnector;

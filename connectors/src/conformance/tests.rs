@@ -62,6 +62,11 @@ async fn keeps_the_contract(world: &SandboxWorld) {
         .check()
         .await
         .unwrap();
+    of(&world.model(), &world)
+        .sample("complete", json!({ "prompt": "Score it:\nWe need a sign." }))
+        .check()
+        .await
+        .unwrap();
     let made = world.writes().unwrap().into_iter().map(|write| write.operation);
     let made: Vec<String> = made.collect();
     let expected = [

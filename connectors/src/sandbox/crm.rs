@@ -30,7 +30,7 @@ const NOTES: &str = "crm/notes";
 const CONTACTS_MAX: usize = 100;
 
 /// The stages of a sale.
-const STAGES: [&str; 5] = ["lead", "contacted", "proposal", "customer", "lost"];
+const STAGES: [&str; 6] = ["lead", "contacted", "qualified", "proposal", "customer", "lost"];
 
 pub(super) struct Crm;
 

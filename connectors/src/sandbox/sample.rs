@@ -12,7 +12,7 @@ const LONG_AGO: u64 = 1_580_428_800_000;
 /// The key that the sample's records were made with.
 const KEY: &str = "5a3b1e00000000000000000000000001";
 
-/// Five contacts, an overdue invoice of one of them, three accounts, and an article.
+/// Nine contacts, an overdue invoice of one of them, three accounts, and an article.
 pub(super) fn records() -> Vec<Change> {
     // Worlds are made by the thousand where each lives for one test, so the records are made once and shared.
     static RECORDS: LazyLock<Vec<Change>> = LazyLock::new(made);
@@ -35,6 +35,10 @@ fn made() -> Vec<Change> {
         contact("ines@tidepotters.example", "Inês Duarte", "Tide Potters", "craft", 91, "lead"),
         contact("tom@northcycles.example", "Tom Okafor", "North Cycles", "retail", 38, "contacted"),
         contact("greta@fernandmoss.example", "Greta Vance", "Fern and Moss", "craft", 54, "lead"),
+        asks("rosa@saltandrye.example", "Rosa Lindgren", "Salt and Rye"),
+        asks("emil@brightgarage.example", "Emil Brandt", "Bright Garage"),
+        asks("kit@ranklift.example", "Kit Marlow", "Rank Lift"),
+        asks("vic@quicktrade.example", "Vic Stone", "Quick Trade"),
         Change::put(INVOICES, &invoice, &overdue_invoice(&invoice)),
         account("acct-harbour", "mara@harbourbakery.example"),
         account("acct-alder", "jonas@alderbooks.example"),
@@ -64,6 +68,11 @@ fn contact(
         "source": source,
     });
     Change::put(CONTACTS, email, &record)
+}
+
+/// Someone who has just filled in the form. Nobody has looked at it yet, so the score is nothing.
+fn asks(email: &str, name: &str, company: &str) -> Change {
+    contact(email, name, company, "unknown", 0, "lead")
 }
 
 fn account(id: &str, holder: &str) -> Change {

@@ -8,6 +8,7 @@
 //! | payments | `charge` | `Keyed` for a day | `refund` (counter) |
 //! | cms | `create_draft` | `NaturalKey` | `delete_draft` (undo) |
 //! | cms | `publish` | `Searchable`, and the search lags behind | `unpublish` (undo) |
+//! | model | none: it is asked, and answers | | |
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -20,6 +21,7 @@ use super::{
     connector::SandboxConnector,
     crm::Crm,
     faults::{Faults, How, Injected},
+    model::Model,
     payments::Payments,
     sample,
     store::{AppliedWrite, Store},
@@ -27,7 +29,7 @@ use super::{
 };
 
 /// The systems of the box.
-static SYSTEMS: [&dyn System; 4] = [&Crm, &Billing, &Payments, &Cms];
+static SYSTEMS: [&dyn System; 5] = [&Crm, &Billing, &Payments, &Cms, &Model];
 
 /// A company in a directory or in memory. Cloning it is cheap, and a clone is the same world with the same faults to come;
 /// another process that opens the directory sees the same records.
@@ -91,11 +93,17 @@ impl SandboxWorld {
         self.connector(&Cms)
     }
 
+    /// The model: a toy that scores by counting words. What it says is untrusted.
+    #[must_use]
+    pub fn model(&self) -> SandboxConnector {
+        self.connector(&Model)
+    }
+
     fn connector(&self, system: &'static dyn System) -> SandboxConnector {
         SandboxConnector::new(system, self.store.clone(), self.faults.clone())
     }
 
-    /// Puts a sample company into a world without records: five contacts, one of them with an overdue invoice, accounts
+    /// Puts a sample company into a world without records: nine contacts, one of them with an overdue invoice, accounts
     /// that can be charged and one that declines, and an article. Returns whether it did.
     ///
     /// # Errors
