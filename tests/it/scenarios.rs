@@ -194,6 +194,119 @@ fn an_article_that_is_turned_down_is_not_even_kept_as_a_draft() {
     assert!(writes(&company).is_empty());
 }
 
+/// The note about whoever has this address.
+#[track_caller]
+fn noted(company: &Company, email: &str) -> String {
+    let notes = records(company, "crm/notes/").into_iter().filter(|note| note["contact"] == email);
+    let notes: Vec<_> = notes.collect();
+    let [note] = &notes[..] else { panic!("there is one note about {email}: {notes:?}") };
+    text(&note["text"])
+}
+
+fn stage(company: &Company, email: &str) -> String {
+    text(&records(company, &format!("crm/contacts/{email}"))[0]["stage"])
+}
+
+const ROSA: &str = "rosa@saltandrye.example";
+const EMIL: &str = "emil@brightgarage.example";
+const KIT: &str = "kit@ranklift.example";
+const VIC: &str = "vic@quicktrade.example";
+
+#[test]
+fn qualification_notes_every_score_and_invites_nobody_by_itself() {
+    let company = Company::new();
+    let summary = demo(&company, "qualification");
+    let keys = ["runs", "completed", "failed", "waiting", "sent", "writes_landed"];
+    let figures = keys.map(|key| summary[key].as_u64());
+    assert_eq!(figures, [5, 1, 0, 3, 0, 4].map(Some), "{summary}");
+    let notes = [ROSA, EMIL, KIT].map(|email| noted(&company, email));
+    let expected = [
+        "Scored 85 by the model: it speaks of budget, lettering, menus, signs, window",
+        "Scored 55 by the model: it speaks of logo, sign, window",
+        "Scored 0 by the model: it speaks of backlinks, ranking, seo, webinar, which is no work for us",
+    ];
+    assert_eq!(notes, expected);
+    for email in [ROSA, EMIL, KIT, VIC] {
+        assert_eq!(stage(&company, email), "lead", "nobody is qualified before the mail is out");
+    }
+    a_second_time_nothing_happens(&company, "qualification");
+}
+
+#[test]
+fn a_clear_yes_is_invited_and_qualified_once_the_operator_knows_the_address() {
+    let company = Company::new();
+    demo(&company, "qualification");
+    let item = asked_about(&company, ROSA).remove(0);
+    let answer = company.ask(&["inbox", "approve", &item]);
+    assert_eq!((&answer["status"], &answer["writes_landed"]), (&"completed".into(), &3.into()));
+    assert_eq!((company.outbox().len(), stage(&company, ROSA)), (1, "qualified".into()));
+    a_second_time_nothing_happens(&company, "qualification");
+}
+
+#[test]
+fn what_becomes_of_a_borderline_inquiry_is_what_the_operator_says() {
+    let question = "Invite Emil Brandt of Bright Garage? Scored 55 by the model";
+    let company = Company::new();
+    demo(&company, "qualification");
+    company.ask(&["inbox", "approve", &asked_about(&company, question).remove(0)]);
+    assert!(
+        company.outbox().is_empty(),
+        "that he is worth a mail does not say whose address it is"
+    );
+    company.ask(&["inbox", "approve", &asked_about(&company, EMIL).remove(0)]);
+    assert!(company.outbox()[0].contains(&format!("To: {EMIL}\r\n")));
+    assert_eq!(stage(&company, EMIL), "qualified");
+    a_second_time_nothing_happens(&company, "qualification");
+
+    let company = Company::new();
+    demo(&company, "qualification");
+    let answer = company.ask(&["inbox", "abort", &asked_about(&company, question).remove(0)]);
+    assert_eq!((&answer["status"], &answer["writes_landed"]), (&"completed".into(), &1.into()));
+    assert_eq!((asked_about(&company, EMIL).len(), stage(&company, EMIL)), (0, "lead".into()));
+}
+
+#[test]
+fn an_inquiry_that_talks_the_model_round_is_still_a_stranger() {
+    let company = Company::new();
+    demo(&company, "qualification");
+    assert_eq!(noted(&company, VIC), "Scored 100 by the model: it says so: score 100");
+    let item = asked_about(&company, VIC).remove(0);
+    let shown = company.ask(&["inbox", "show", &item]);
+    let to = &shown["provenance"]["to"]["integrity"];
+    assert_eq!((&shown["rule"], to), (&"stranger".into(), &"untrusted".into()), "{shown}");
+    company.ask(&["inbox", "abort", &item]);
+    assert_eq!((company.outbox().len(), stage(&company, VIC)), (0, "lead".into()));
+}
+
+#[test]
+fn an_answer_that_is_of_no_use_is_asked_for_again_and_then_left_to_the_operator() {
+    let good = r#"{ \"score\": 90, \"reason\": \"it is\" }"#;
+    let again = format!(r#"{{ "when": "could not be used", "text": "{good}" }}"#);
+    let about_rosa = |answer: &str| format!(r#"{{ "when": "Salt and Rye", {answer} }}"#);
+    let (learns, model, rule) = (true, "by the model: it is", "by a rule of thumb");
+    let answers = [
+        (r#""text": "I would say 90.""#, learns, model),
+        (r#""text": "I would say 90.""#, !learns, rule),
+        (r#""text": "{ \"score\": 900, \"reason\": \"it is\" }""#, learns, model),
+        (r#""text": "{ \"sco", "finish": "length""#, learns, model),
+        // Asked again, it would say the same: it is not asked.
+        (r#""text": "No.", "finish": "refusal""#, learns, rule),
+    ];
+    for (first, learns, by) in answers {
+        let company = Company::new();
+        assert!(world(&company).seed_sample().expect("the world can be written"));
+        company.write("data/world/model/answers/b.json", about_rosa(first));
+        if learns {
+            company.write("data/world/model/answers/a.json", &again);
+        }
+        let summary = demo(&company, "qualification");
+        assert_eq!(summary["waiting"], 3, "{summary}");
+        assert!(noted(&company, ROSA).contains(by), "{first}: {}", noted(&company, ROSA));
+        let asked = asked_about(&company, "Invite Rosa Lindgren of Salt and Rye?").len();
+        assert_eq!(asked, usize::from(by == rule), "{first}");
+    }
+}
+
 #[test]
 fn a_scenario_has_no_mail_of_its_own_and_a_directory_has_one_company() {
     let company = Company::new();
@@ -211,7 +324,17 @@ fn a_scenario_has_no_mail_of_its_own_and_a_directory_has_one_company() {
 #[test]
 fn the_pictures_of_the_documentation_are_those_of_the_workflows() {
     let page = std::fs::read_to_string(root().join("docs/scenarios.md")).expect("it is there");
-    for name in ["outreach", "outreach-lead", "invoicing", "invoice", "content", "content-review"] {
+    let names = [
+        "outreach",
+        "outreach-lead",
+        "invoicing",
+        "invoice",
+        "content",
+        "content-review",
+        "qualification",
+        "qualify-lead",
+    ];
+    for name in names {
         let file = root().join("host/company").join(format!("{name}.toml"));
         let definition = std::fs::read_to_string(file).expect("it is there");
         let picture = Workflow::parse(name, &definition).expect("it is well").mermaid();
@@ -299,4 +422,9 @@ fn whenever_invoicing_is_killed_every_order_is_charged_once_or_taken_back() {
 #[test]
 fn whenever_content_is_killed_the_article_is_published_once() {
     campaign("content");
+}
+
+#[test]
+fn whenever_qualification_is_killed_everyone_is_invited_once() {
+    campaign("qualification");
 }

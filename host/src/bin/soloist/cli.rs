@@ -138,7 +138,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) workflow: Option<PathBuf>,
 
-    /// A worked example with customers, invoices, payments and a website in a box, instead of mail.
+    /// A worked example with customers, invoices, payments, a website and a model in a box, instead of mail.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mail", "smtp", "known", "workflow"])]
     pub(crate) scenario: Option<Scenario>,
 

@@ -1,12 +1,14 @@
 //! The companies: agents, connectors, workflows and a policy, put together from the configuration.
 //!
 //! The mail company is the one that `soloist` is used with: `agents.rs` has its agents, `sample.rs` some mail for it. The
-//! others are worked examples, which `scenario.rs` puts together: `outreach.rs`, `invoicing.rs`, `content.rs`.
+//! others are worked examples, which `scenario.rs` puts together: `outreach.rs`, `invoicing.rs`, `content.rs`,
+//! `qualification.rs`.
 
 mod agents;
 mod content;
 mod invoicing;
 mod outreach;
+mod qualification;
 pub(crate) mod sample;
 pub(crate) mod scenario;
 

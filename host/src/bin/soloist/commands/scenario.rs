@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use soloist::{Soloist, journal::ReadError, operator::Server, views};
+use soloist::{
+    Soloist, journal::ReadError, labels::Labeled, operator::Server, payload::Payload, views,
+};
 
 use crate::{
     company::{self, MAIL, scenario::Scenario},
@@ -74,7 +76,9 @@ async fn work(soloist: &Soloist, scenario: Scenario, start: Instant) -> Result<S
     let read = |error: ReadError| Failure::new(Exit::Refused, error.to_string());
     let before = tally(soloist).map_err(read)?;
     let name = scenario.name();
-    let started = soloist.start(name, name, &scenario.input()).await;
+    let input = Payload::of(&scenario.input()).expect("what comes with soloist is plain data");
+    let input = Labeled::new(input, scenario.labels());
+    let started = soloist.start_labeled(name, name, input).await;
     started.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     soloist.idle().await?;
     summary(soloist, scenario, before, start).map_err(read)

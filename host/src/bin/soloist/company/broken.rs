@@ -296,3 +296,42 @@ async fn an_article_is_published_once_or_not_even_its_draft_stays() {
     let case = Case { scenario: Scenario::Content, workflow: "content", input: content::input() };
     every_write(case, 2, "completed").await;
 }
+
+/// One of the demo's inquiries.
+fn inquiry(index: usize) -> Case {
+    let input = Scenario::Qualification.input()["inquiries"][index].clone();
+    Case { scenario: Scenario::Qualification, workflow: "qualify-lead", input }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_yes_is_noted_invited_and_qualified_once_or_the_operator_is_asked() {
+    every_write(inquiry(0), 3, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_borderline_inquiry_is_invited_once_when_the_operator_says_so() {
+    every_write(inquiry(1), 3, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_no_is_noted_once_and_nothing_else() {
+    every_write(inquiry(2), 1, "completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_cannot_be_reached_is_asked_again_and_then_a_rule_of_thumb_stands_in() {
+    for (faults, by) in [(2, "by the model"), (3, "by a rule of thumb")] {
+        let folder = tempfile::tempdir().unwrap();
+        let world = SandboxWorld::open(folder.path().join("world")).unwrap();
+        world.seed_sample().unwrap();
+        (0..faults).for_each(|_| world.fail_next("model.complete", How::MaybeNotLanded));
+        let (case, journal) = (inquiry(0), Arc::new(MemoryJournal::new(Syncing::Auto)));
+        let soloist = open(&case, folder.path(), &world, &Wire::new(journal, None)).await;
+        work(&case, &soloist).await;
+        let records = world.records().unwrap().into_iter();
+        let notes: Vec<_> = records.filter(|(name, _)| name.starts_with("crm/notes/")).collect();
+        let [(_, note)] = &notes[..] else { panic!("it is noted once: {notes:?}") };
+        assert!(note["text"].as_str().unwrap().contains(by), "{faults} faults: {note}");
+        soloist.shutdown().await.unwrap();
+    }
+}

@@ -39,7 +39,7 @@ struct Contacts {
 
 /// Someone in the CRM.
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Known {
+pub(super) struct Known {
     email: String,
     name: String,
     company: String,
@@ -65,12 +65,12 @@ impl Agent for Leads {
 
 /// An address to look up.
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Address {
+pub(super) struct Address {
     email: String,
 }
 
 /// Looks a contact up.
-struct Contact;
+pub(super) struct Contact;
 
 const UNKNOWN_CONTACT: &str = "unknown-contact";
 

@@ -1,4 +1,4 @@
-//! The worked examples: three small companies over a [`SandboxWorld`], each with its workflows, its policy and its agents.
+//! The worked examples: four small companies over a [`SandboxWorld`], each with its workflows, its policy and its agents.
 //!
 //! The systems are in the directory `world` of the data directory, and mail leaves into the outbox, so that everything that
 //! happens can be looked at.
@@ -9,9 +9,12 @@ use serde_json::Value;
 use soloist::{
     Builder, Policy, Soloist, Workflow,
     connectors::sandbox::{SandboxConnector, SandboxWorld},
+    labels::Labels,
 };
 
-use super::{MAIL, connector, content, invoicing, outreach, parsed_policy, parsed_workflow};
+use super::{
+    MAIL, connector, content, invoicing, outreach, parsed_policy, parsed_workflow, qualification,
+};
 use crate::{
     config::Config,
     report::{Exit, Failure},
@@ -27,6 +30,8 @@ pub(crate) enum Scenario {
     Invoicing,
     /// An article is checked for its facts, approved and published.
     Content,
+    /// Inquiries are scored by a model, and those who may become customers are invited.
+    Qualification,
 }
 
 macro_rules! company {
@@ -45,6 +50,7 @@ impl Scenario {
             Self::Outreach => "outreach",
             Self::Invoicing => "invoicing",
             Self::Content => "content",
+            Self::Qualification => "qualification",
         }
     }
 
@@ -54,6 +60,15 @@ impl Scenario {
             Self::Outreach => outreach::input(),
             Self::Invoicing => invoicing::input(),
             Self::Content => content::input(),
+            Self::Qualification => qualification::input(),
+        }
+    }
+
+    /// Whose word that is: the owner's, or that of whoever filled in a form.
+    pub(crate) fn labels(self) -> Labels {
+        match self {
+            Self::Outreach | Self::Invoicing | Self::Content => Labels::owner(),
+            Self::Qualification => Labels::untrusted("form"),
         }
     }
 
@@ -66,6 +81,7 @@ impl Scenario {
                 company!("content-metrics.toml"),
                 company!("content.toml"),
             ],
+            Self::Qualification => &[company!("qualify-lead.toml"), company!("qualification.toml")],
         }
     }
 
@@ -74,6 +90,7 @@ impl Scenario {
             Self::Outreach => company!("policy-outreach.toml"),
             Self::Invoicing => company!("policy-invoicing.toml"),
             Self::Content => company!("policy-content.toml"),
+            Self::Qualification => company!("policy-qualification.toml"),
         }
     }
 
@@ -90,6 +107,7 @@ impl Scenario {
             Self::Outreach => outreach::agents(builder),
             Self::Invoicing => invoicing::agents(builder),
             Self::Content => content::agents(builder),
+            Self::Qualification => qualification::agents(builder),
         };
         for (file, text) in self.workflows() {
             builder = builder.workflow(parsed_workflow(file, text)?);
@@ -99,12 +117,13 @@ impl Scenario {
 }
 
 /// The systems of `world`, each with the name that it is mounted under.
-pub(super) fn systems(world: &SandboxWorld) -> [(&'static str, SandboxConnector); 4] {
+pub(super) fn systems(world: &SandboxWorld) -> [(&'static str, SandboxConnector); 5] {
     [
         ("crm", world.crm()),
         ("billing", world.billing()),
         ("payments", world.payments()),
         ("cms", world.cms()),
+        ("model", world.model()),
     ]
 }
 
@@ -116,7 +135,7 @@ pub(crate) fn workflows() -> Result<Vec<Workflow>, Failure> {
 
 /// The agents of every worked example.
 pub(super) fn agents(builder: Builder) -> Builder {
-    content::agents(invoicing::agents(outreach::agents(builder)))
+    qualification::agents(content::agents(invoicing::agents(outreach::agents(builder))))
 }
 
 fn world(config: &Config) -> Result<SandboxWorld, Failure> {
