@@ -17,6 +17,7 @@ use std::{
 use ractor::{
     Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, SpawnErr, SupervisionEvent,
 };
+use soloist_connectors::Env;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::tree::Tells;
@@ -109,6 +110,16 @@ impl Mailbox {
         // In this order: what has been begun was sent before.
         let begun = self.own.0.begun.load(Ordering::Acquire);
         self.sent.0.load(Ordering::Relaxed).saturating_sub(begun)
+    }
+
+    /// Messages that were sent to it so far, from wherever.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.0.load(Ordering::Acquire)
+    }
+
+    /// Messages that it has begun to handle so far.
+    pub(crate) fn begun(&self) -> usize {
+        self.own.0.begun.load(Ordering::Acquire)
     }
 
     /// What the actor does now, or did when it died.
@@ -221,9 +232,10 @@ impl<M: Send + 'static> Address<M> {
 pub(crate) async fn spawn<B: Behaviour>(
     arguments: B::Arguments,
     supervisor: ActorCell,
+    env: &Env,
 ) -> Result<Address<B::Message>, SpawnErr> {
     let mailbox = Arc::new(Mailbox::default());
-    let managed = Managed::<B>(PhantomData);
+    let managed = Managed::<B>::new(env);
     let started = (arguments, mailbox.clone());
     let (actor, _) = Actor::spawn_linked(None, managed, started, supervisor).await?;
     Ok(Address { actor, mailbox })
@@ -232,15 +244,25 @@ pub(crate) async fn spawn<B: Behaviour>(
 /// Starts the actor at the root, beneath nothing.
 pub(crate) async fn spawn_root<B: Behaviour>(
     arguments: B::Arguments,
+    env: &Env,
 ) -> Result<Address<B::Message>, SpawnErr> {
     let mailbox = Arc::new(Mailbox::default());
-    let managed = Managed::<B>(PhantomData);
+    let managed = Managed::<B>::new(env);
     let (actor, _) = Actor::spawn(None, managed, (arguments, mailbox.clone())).await?;
     Ok(Address { actor, mailbox })
 }
 
 /// A behaviour as a ractor actor.
-struct Managed<B>(PhantomData<fn() -> B>);
+struct Managed<B> {
+    env: Env,
+    behaviour: PhantomData<fn() -> B>,
+}
+
+impl<B> Managed<B> {
+    fn new(env: &Env) -> Self {
+        Self { env: env.clone(), behaviour: PhantomData }
+    }
+}
 
 /// A behaviour with its mailbox.
 struct Kept<B> {
@@ -292,6 +314,7 @@ impl<B: Behaviour> Actor for Managed<B> {
         myself: ActorRef<B::Message>,
         (arguments, mailbox): Self::Arguments,
     ) -> Result<Kept<B>, ActorProcessingErr> {
+        self.env.perturb().await;
         let me = Address { actor: myself, mailbox: mailbox.clone() };
         let mailbox = Owned { mailbox, begun: 0, label: "" };
         let behaviour = B::start(arguments, me).await?;
@@ -308,6 +331,8 @@ impl<B: Behaviour> Actor for Managed<B> {
         state: &mut Kept<B>,
     ) -> Result<(), ActorProcessingErr> {
         state.mailbox.begins(B::label(&message));
+        // Between a message's sending and what it causes, whoever sent it: the one place for every send.
+        self.env.perturb().await;
         state.behaviour.handle(message).await?;
         state.mailbox.done();
         Ok(())

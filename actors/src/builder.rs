@@ -16,6 +16,7 @@ use soloist_kernel::{
         fjall::{self, FjallJournal},
     },
     policy::Policy,
+    run::SNAPSHOT_EVERY,
     workflow::{Problem, Workflow, nearest},
 };
 use soloist_memory::Memory;
@@ -55,6 +56,7 @@ pub struct Builder {
     intakes: Vec<(String, String, Option<Duration>)>,
     subscriptions: Vec<(String, String)>,
     active_max: Option<usize>,
+    snapshot_every: Option<u64>,
     services: Vec<Services>,
 }
 
@@ -167,6 +169,13 @@ impl Builder {
         self
     }
 
+    /// A snapshot of a run is taken after `records` records at the earliest, rather than 100. More of them make starting
+    /// over a long run quicker, and each record that takes one slower.
+    pub fn snapshot_every(mut self, records: u64) -> Self {
+        self.snapshot_every = Some(records.max(1));
+        self
+    }
+
     /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
     /// opened for it.
     ///
@@ -240,10 +249,11 @@ impl Builder {
             aside,
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
+            snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
             draining: AtomicBool::new(false),
             halted: watch::Sender::new(None),
         });
-        let started = spawn_root::<Root>(context.clone()).await;
+        let started = spawn_root::<Root>(context.clone(), &context.env).await;
         let root = started.map_err(|error| OpenError::Start(error.to_string()))?;
         Ok(Soloist::new(context, root))
     }

@@ -151,23 +151,20 @@ impl Chaos {
 
     /// Any actor of the tree but its root, or one of the active runs.
     fn kill_someone(&mut self) {
-        let tree = &self.soloist.context().tree;
+        let of_runs = self.chance.next_u64().is_multiple_of(3);
+        let living = self.soloist.living().into_iter().filter(|path| path != "soloist");
         let living: Vec<_> =
-            tree.living().into_iter().filter(|(path, _)| path != "soloist").collect();
-        let runs = self.soloist.context().registry.runs();
-        if self.chance.next_u64().is_multiple_of(3)
-            && let Some(runs) = runs
-        {
-            self.kills += 1;
-            let _ = runs.send(crate::runs::Message::KillOne { chance: self.chance.next_u64() });
-            return;
-        }
+            living.filter(|path| path.starts_with("soloist/runs/") == of_runs).collect();
         // For a moment after the first of the tree has died, nobody is there.
         if living.is_empty() {
             return;
         }
         let index = usize::try_from(self.chance.next_u64() % living.len() as u64).unwrap();
-        let (path, id) = &living[index];
+        let path = &living[index];
+        if of_runs {
+            self.kills += usize::from(self.soloist.kill(path));
+            return;
+        }
         let above = path.rsplit_once('/').map_or("", |(above, _)| above);
         let now = Instant::now();
         let lately = self.lately.entry(above.to_owned()).or_default();
@@ -175,7 +172,7 @@ impl Chaos {
         if lately.len() < KILLS_MAX {
             lately.push(now);
             self.kills += 1;
-            tree.kill(*id);
+            self.soloist.kill(path);
         }
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) gates: Gates,
     /// Most runs that are active at once.
     pub(crate) active_max: usize,
+    /// Fewest records between two snapshots of a run.
+    pub(crate) snapshot_every: u64,
     /// Nothing more is taken in: see [`Soloist::drain`](crate::Soloist::drain).
     pub(crate) draining: AtomicBool,
     /// Why the kernel can no longer go on; `None` while it can. A single waiter reads it, so that the thread-random wake-up

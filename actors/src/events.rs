@@ -15,6 +15,7 @@ use soloist_kernel::{
     id::{Actor as Who, AgentName, ConnectorName, EventType, RunId, StepName, StreamId},
     journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
     labels::{Labeled, Labels},
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     run::{Occurrence, project::AWAITING},
     workflow::Trigger,
@@ -129,6 +130,9 @@ impl Behaviour for EventsActor {
         let deliveries = JoinSet::new();
         let mut state = Self { me, context, stream, stream_seq, deliveries };
         for (key, bytes) in state.context.journal.projections(PENDING, "", "", TARGETS_MAX)? {
+            if planted(Mutant::EventsUndelivered) {
+                break;
+            }
             state.deliver(key, serde_json::from_slice(&bytes)?);
         }
         Ok(state)
@@ -181,7 +185,12 @@ impl EventsActor {
         let projections =
             vec![(seen, Some(vec![])), (ProjectionKey::new(PENDING, &*key), Some(pending))];
         let append = self.append("event.happened", &event, projections);
-        self.context.log.durable(append).await.map_err(|error| self.not_taken(&error))?;
+        let taken = if planted(Mutant::EventAcknowledgedUnsynced) {
+            self.context.log.ordered(append).await
+        } else {
+            self.context.log.durable(append).await
+        };
+        taken.map_err(|error| self.not_taken(&error))?;
         self.stream_seq = StreamSeq(self.stream_seq.0 + 1);
         self.deliver(key, occurrence.clone());
         Ok(true)

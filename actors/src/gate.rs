@@ -19,6 +19,7 @@ use soloist_kernel::{
     },
     id::{ConnectorName, OperationName},
     journal::{Journal, ProjectionKey},
+    mutant::{Mutant, planted},
     time::Timestamp,
 };
 
@@ -93,6 +94,12 @@ impl Gates {
         let mut gates = self.gates.lock().expect("opening a gate does not panic");
         let open = || Arc::new(Gate::open(name, manifest, env, journal, self));
         gates.entry(name.clone()).or_insert_with(open).clone()
+    }
+
+    /// Whether an attempt of this write through `name` is under way.
+    pub(crate) fn is_in_flight(&self, name: &ConnectorName, write: &WriteId) -> bool {
+        let gates = self.gates.lock().expect("looking at a gate does not panic");
+        gates.get(name).is_some_and(|gate| gate.is_in_flight(write))
     }
 
     /// Forgets the gate of a connector that was taken away. Its credential stays: its limits go on.
@@ -193,7 +200,9 @@ impl Gate {
     ) -> Result<Vec<Admitted>, Held> {
         let mut admitted = vec![];
         // The narrower limit first: who waits for it takes nothing of the wider one.
-        let narrow = operation.and_then(|operation| self.operations.get(operation));
+        let narrow = operation
+            .and_then(|operation| self.operations.get(operation))
+            .filter(|_| !planted(Mutant::OperationLimitIgnored));
         for meter in narrow.into_iter().chain([&self.credential.meter]) {
             admitted.push(meter.admit(limit, &self.env, log).await?);
         }
@@ -241,7 +250,7 @@ impl Gate {
 
     /// Whether an attempt of this write is under way.
     pub(crate) fn is_in_flight(&self, write: &WriteId) -> bool {
-        self.writes().contains(write)
+        self.writes().contains(write) && !planted(Mutant::InFlightForgotten)
     }
 
     /// Notes that an attempt is under way. As long as it is, its write is neither attempted again nor probed, whatever becomes

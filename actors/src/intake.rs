@@ -13,6 +13,7 @@ use soloist_kernel::{
     id::{Actor as By, ConnectorName, RunId, StreamId, WorkflowName},
     journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
     labels::Labeled,
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     time::Timestamp,
 };
@@ -214,11 +215,13 @@ impl IntakeActor {
         input: Labeled<Payload>,
     ) -> Result<bool, PullError> {
         let event = StoredEvent::Received { identity: identity.clone(), run: run.clone() };
-        let with = self.append(
-            "change.received",
-            &event,
-            vec![(seen_key(&self.name, &identity), Some(vec![]))],
-        );
+        let mark = (!planted(Mutant::SeenNotKept)).then(Vec::new);
+        let mut with =
+            self.append("change.received", &event, vec![(seen_key(&self.name, &identity), mark)]);
+        if planted(Mutant::SeenBeforeRun) {
+            let alone = std::mem::take(&mut with);
+            self.context.log.durable(alone).await.map_err(|error| self.not_appended(&error))?;
+        }
         let (reply, answer) = oneshot::channel();
         let workflow = Which::Newest(self.workflow.clone());
         let begin = Begin { workflow, input, with, reply };

@@ -35,6 +35,7 @@ mod context;
 mod control;
 #[cfg(test)]
 mod crashes;
+mod drill;
 mod events;
 mod gate;
 mod governor;

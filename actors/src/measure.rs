@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use soloist_connectors::Env;
 use soloist_kernel::journal::memory::{MemoryJournal, Syncing};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -115,7 +116,8 @@ fn resident_bytes() -> Result<u64, String> {
 ///
 /// That it did not start, or died.
 pub async fn ours(messages: u64) -> Result<Duration, String> {
-    let actor = spawn_root::<Counter>(()).await.map_err(|error| error.to_string())?;
+    let actor =
+        spawn_root::<Counter>((), &Env::real([0; 32])).await.map_err(|error| error.to_string())?;
     let sender = actor.clone();
     let took = timed(messages, move |message| sender.send(message).is_ok()).await;
     let _ = actor.cell().stop_and_wait(None, None).await;

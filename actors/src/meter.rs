@@ -15,6 +15,7 @@ use soloist_kernel::{
     gate::{Block, GRACE, Pace, Refused, Reservations, Take, Window},
     id::{Actor, StreamId},
     journal::{Append, AppendError, Entry, Journal, ProjectionKey, StreamSeq},
+    mutant::{Mutant, planted},
     payload::Digest,
     time::Timestamp,
 };
@@ -82,6 +83,7 @@ impl Meter {
         let stored = journal.projection(&key(&name)).unwrap_or_else(|_| Some(vec![]));
         let reservations = match stored {
             None => Reservations::new(calls, per),
+            Some(_) if planted(Mutant::ReservationsForgotten) => Reservations::new(calls, per),
             Some(bytes) => {
                 let (restored, sent) = Reservations::restore(calls, per, &bytes, now);
                 for block in sent {

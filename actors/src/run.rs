@@ -107,6 +107,8 @@ pub(crate) enum Message {
     CallLost { line: CallLine },
     /// What was lost with its actor a moment ago can be set going again.
     Again { lost: Lost },
+    /// Account for attempts that were lost, once none of them is under way any more.
+    Recover,
     /// Look again at what is outstanding.
     Resume,
 }
@@ -119,7 +121,7 @@ pub(crate) enum Lost {
     Call(CallLine),
 }
 
-/// What comes from outside. The supervisor of runs counts these, so that none is lost when an actor leaves.
+/// What comes from outside.
 pub(crate) enum Asked {
     /// Begin the run.
     Begin(Box<Begin>),
@@ -149,6 +151,8 @@ pub(crate) enum Asked {
     Migrate { to: WorkflowRef, by: String, reply: oneshot::Sender<Result<(), DecideError>> },
     /// The way to a connector is free again: writes to it that are put aside go on.
     Unpark { connector: ConnectorName },
+    /// An attempt has ended whose actor of the run is no more.
+    Answered { step: StepName, effect: EffectRef, attempt: u32, end: CallEnd },
     /// Something may be due by itself.
     Tick,
     /// Go on after a restart.
@@ -223,6 +227,7 @@ impl Behaviour for Active {
             Message::Probed { .. } => "end a probe",
             Message::NotNow { .. } => "put a call aside",
             Message::CallLost { .. } => "lose a call",
+            Message::Recover => "recover",
             Message::Again { .. } | Message::Resume => "resume",
         }
     }
@@ -247,6 +252,7 @@ impl Asked {
             Self::ChildEnded(_) => "take the end of a run beneath",
             Self::Abort { .. } => "abort",
             Self::Migrate { .. } => "migrate",
+            Self::Answered { .. } => "end a call",
             Self::Unpark { .. } => "take up what was put aside",
             Self::Tick => "look at what is due",
             Self::Recover => "recover",

@@ -19,6 +19,7 @@ use soloist_kernel::{
     id::{InboxId, RunId},
     incident::{Death, What},
     journal::{Journal, ReadError},
+    mutant::{Mutant, planted},
     run::{
         RunSummary,
         project::{self, Ended as RunEnded},
@@ -57,15 +58,14 @@ pub(crate) enum Message {
     Deliver { run: RunId, asked: Asked },
     /// Deliver `asked` to the run that the inbox item belongs to.
     DeliverToItem { item: InboxId, asked: Asked },
-    /// The actor of `run` has nothing to do, after handling `handled` messages from outside.
-    Rest { run: RunId, handled: u64 },
-    /// A run that was set aside may go on: tell it what it was not told meanwhile.
+    /// The actor of `run` has nothing to do, having seen so many messages.
+    Rest { run: RunId, seen: usize },
+    /// A run goes on whose actor died or that was set aside: tell it what it was not told meanwhile.
     Released { run: RunId },
     /// Tell when no run is active.
     WhenIdle { reply: oneshot::Sender<()> },
-    /// Kill the actor of one of the active runs.
-    #[cfg(test)]
-    KillOne { chance: u64 },
+    /// Kill the actor of `run`, if it is active.
+    Kill { run: RunId },
 }
 
 pub(crate) struct RunsActor {
@@ -95,8 +95,7 @@ impl Behaviour for RunsActor {
             Message::Rest { .. } => "let a run rest",
             Message::Released { .. } => "let a run go on",
             Message::WhenIdle { .. } => "wait for rest",
-            #[cfg(test)]
-            Message::KillOne { .. } => "kill",
+            Message::Kill { .. } => "kill a run",
         }
     }
 
@@ -105,6 +104,9 @@ impl Behaviour for RunsActor {
             me.send(Message::Deliver { run, asked: Asked::Recover })?;
         }
         for ended in untold(&*context.journal, "")? {
+            if planted(Mutant::EndedChildForgotten) {
+                break;
+            }
             let run = ended.parent.run.clone();
             let asked = Asked::ChildEnded(Box::new(ended));
             me.send(Message::Deliver { run, asked })?;
@@ -127,8 +129,8 @@ impl Behaviour for RunsActor {
                 Some(run) => self.deliver(run, asked).await?,
                 None => refuse(asked, &item),
             },
-            Message::Rest { run, handled } => {
-                self.active.rest(&run, handled);
+            Message::Rest { run, seen } => {
+                self.active.rest(&run, seen);
                 self.tell_idle();
             }
             Message::Released { run } => {
@@ -142,8 +144,7 @@ impl Behaviour for RunsActor {
                 self.idle.push(reply);
                 self.tell_idle();
             }
-            #[cfg(test)]
-            Message::KillOne { chance } => self.active.kill_one(chance),
+            Message::Kill { run } => self.active.kill(&run),
         }
         Ok(())
     }
@@ -167,7 +168,7 @@ fn interrupted(journal: &dyn Journal) -> Result<Vec<RunId>, Error> {
     let mut found = vec![];
     views::each_row(journal, project::ACTIVE, "", |_, bytes| {
         let summary: RunSummary = serde_json::from_slice(bytes)?;
-        if !summary.is_waiting() {
+        if !summary.is_waiting() && !planted(Mutant::InterruptedForgotten) {
             found.push(summary.run);
         }
         Ok::<_, Error>(())
@@ -197,7 +198,6 @@ fn refuse(asked: Asked, item: &InboxId) {
 
 impl RunsActor {
     async fn deliver(&mut self, run: RunId, asked: Asked) -> Result<(), Error> {
-        self.context.env.perturb().await;
         self.restarting.remove(&run);
         if self.context.aside.holds(&run) {
             aside::refuse(asked, &run);
@@ -215,7 +215,7 @@ impl RunsActor {
                 id: run.clone(),
                 supervisor: self.me.clone(),
             };
-            let actor = spawn::<Active>(arguments, self.me.cell()).await?;
+            let actor = spawn::<Active>(arguments, self.me.cell(), &self.context.env).await?;
             self.active.insert(run.clone(), actor);
         }
         self.active.deliver(&run, asked);
@@ -263,7 +263,7 @@ impl RunsActor {
             Verdict::Restart { after, .. } => {
                 Counters::add(&self.context.counters.actors_restarted);
                 self.restarting.insert(run.clone());
-                self.me.send_after(after, || Message::Deliver { run, asked: Asked::Recover });
+                self.me.send_after(after, || Message::Released { run });
             }
             Verdict::GiveUp | Verdict::Leave { .. } | Verdict::ShutDown => {
                 let evidence = self.deaths.remove(&run).unwrap_or_default().evidence;

@@ -173,7 +173,6 @@ impl Supervisor {
     }
 
     async fn start_child(&mut self, child: u64) -> Result<(), String> {
-        self.context.env.perturb().await;
         let Some(Child { spec, place, .. }) = self.children.get(child) else { return Ok(()) };
         let started = spec.start(self.me.cell(), place).await.map_err(|error| error.to_string())?;
         self.children.lives(child, started);

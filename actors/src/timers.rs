@@ -5,7 +5,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use soloist_kernel::{id::RunId, run::project::TIMERS, time::Timestamp};
+use soloist_kernel::{
+    id::RunId,
+    mutant::{Mutant, planted},
+    run::project::TIMERS,
+    time::Timestamp,
+};
 
 use crate::{
     actor::{Address, Behaviour, Error},
@@ -52,13 +57,19 @@ impl Behaviour for TimersActor {
 
     async fn start(context: Arc<Context>, me: Address<Message>) -> Result<Self, Error> {
         context.registry.set_timers(me.clone());
-        me.send(Message::Look)?;
+        if !planted(Mutant::DueForgotten) {
+            me.send(Message::Look)?;
+        }
         Ok(Self { me, context, next: None, told: BTreeSet::new() })
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Error> {
         match message {
-            Message::Set { at } => self.look_at(at),
+            Message::Set { at } => {
+                // Who was told that it was due and waits for it still has seen the clock go back.
+                self.told.retain(|key| read(key).is_none_or(|(due, _)| due != at));
+                self.look_at(at);
+            }
             Message::Look => self.look()?,
             // An alarm that an earlier one has overtaken rings for nothing.
             Message::Due { at } if self.next == Some(at) => {

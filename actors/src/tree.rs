@@ -179,27 +179,29 @@ impl Tree {
         self.inner().events.iter().cloned().collect()
     }
 
-    /// Every living actor with its path, each supervisor before those beneath it.
-    #[cfg(test)]
-    pub(crate) fn living(&self) -> Vec<(String, u64)> {
+    /// The paths of the living actors, each supervisor before those beneath it.
+    pub(crate) fn living(&self) -> Vec<String> {
         let inner = self.inner();
         let living = inner.nodes.iter().filter(|(_, node)| node.living.is_some());
-        living.map(|(id, _)| (inner.path(*id), *id)).collect()
+        living.map(|(id, _)| inner.path(*id)).collect()
     }
 
-    /// Asks an actor to stop, as it does when it has nothing more to do.
-    #[cfg(test)]
-    pub(crate) fn stop(&self, id: u64) {
-        if let Some((cell, _)) = self.inner().nodes.get(&id).and_then(|node| node.living.clone()) {
+    /// Asks the actor at `path` to stop, as it does when it has nothing more to do. Returns whether it was there.
+    pub(crate) fn stop(&self, path: &str) -> bool {
+        let inner = self.inner();
+        let Some(id) = inner.living_at(path) else { return false };
+        if let Some((cell, _)) = &inner.nodes[&id].living {
             cell.stop(None);
         }
+        true
     }
 
-    /// Kills an actor and those beneath it, the last started first. ractor would do it in an order of its own.
-    #[cfg(test)]
-    pub(crate) fn kill(&self, id: u64) {
+    /// Kills the actor at `path` and those beneath it, the last started first: ractor would do it in an order of its own.
+    /// Returns whether it was there.
+    pub(crate) fn kill(&self, path: &str) -> bool {
         let mut doomed = vec![];
         let inner = self.inner();
+        let Some(id) = inner.living_at(path) else { return false };
         let mut open = vec![id];
         while let Some(next) = open.pop() {
             let Some(node) = inner.nodes.get(&next) else { continue };
@@ -210,6 +212,7 @@ impl Tree {
         for (cell, _) in doomed.into_iter().rev() {
             cell.kill();
         }
+        true
     }
 }
 
@@ -272,6 +275,11 @@ impl TreeNode {
 }
 
 impl Inner {
+    fn living_at(&self, path: &str) -> Option<u64> {
+        let mut living = self.nodes.iter().filter(|(_, node)| node.living.is_some());
+        living.find(|(id, _)| self.path(**id) == path).map(|(id, _)| *id)
+    }
+
     fn path(&self, id: u64) -> String {
         let mut names = vec![];
         let mut next = Some(id);
@@ -323,6 +331,11 @@ impl Inner {
 impl Spot {
     pub(crate) fn path(&self) -> String {
         self.tree.inner().path(self.id)
+    }
+
+    /// The world of the tree.
+    pub(crate) fn env(&self) -> Env {
+        self.tree.env.clone()
     }
 
     /// The place of a new child of whoever is here.

@@ -84,6 +84,13 @@ impl Env {
         self
     }
 
+    /// The same world by another clock: a simulated system has one of its own, which does not jump with ours.
+    #[must_use]
+    pub fn by_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// Wall time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 
 pub use breaker::{Breaker, BreakerPolicy, CallEnd, Permit, Phase, Turned};
 pub use budget::{RetryBudget, RetryCost};
-pub use pace::Pace;
+pub use pace::{HOLD_MAX, Pace};
 pub use queue::{FairQueue, QUEUE_MAX, SPACING};
 pub use reservations::{Block, GRACE, Reservations, Take};
 pub use window::Window;

@@ -9,6 +9,7 @@ mod item;
 use crate::{
     effect::{Write, WriteState},
     id::{InboxId, RunId, StepName},
+    mutant::{Mutant, planted},
     payload::Digest,
     run::{Awaits, Cause, EffectRef, Lateness, Question, Run, Status, Step, StepStatus},
 };
@@ -66,7 +67,8 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
             WriteState::Ambiguous { .. } => "ambiguous",
             _ => continue,
         };
-        let id = run.effect_id(step, effect).inbox_id(kind, write.round);
+        let round = if planted(Mutant::StaleDecisionTaken) { 0 } else { write.round };
+        let id = run.effect_id(step, effect).inbox_id(kind, round);
         found.push((id, Waiting::Write(step, effect, write)));
     }
     found

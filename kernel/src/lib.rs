@@ -30,3 +30,5 @@ pub mod workflow;
 
 pub mod codec;
 pub mod journal;
+
+pub mod mutant;

@@ -4,6 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutant::{Mutant, planted};
+
 /// How often and how soon a failed attempt is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
@@ -42,7 +44,7 @@ impl RetryPolicy {
     /// Whether another attempt may follow attempt number `attempt`.
     #[must_use]
     pub fn allows_after(&self, attempt: u32) -> bool {
-        attempt < self.attempts_max.get()
+        attempt < self.attempts_max.get() || planted(Mutant::RetriesWithoutEnd)
     }
 
     /// The wait after attempt number `attempt` (counted from one): "full jitter" of the AWS Architecture Blog's

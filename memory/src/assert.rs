@@ -1,11 +1,12 @@
 //! Asserting a fact: what it writes, or why not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use soloist_kernel::{
     codec,
     id::{Actor, StreamId},
     journal::{Append, Entry, ProjectionKey, StreamSeq},
     labels::Labels,
+    mutant::{Mutant, planted},
     payload::Payload,
     time::Timestamp,
 };
@@ -88,6 +89,43 @@ enum StoredEvent<'a> {
     },
 }
 
+/// A stored event as it is read back.
+#[derive(Deserialize)]
+enum ReadEvent {
+    Asserted {
+        subject: String,
+        name: String,
+        #[serde(rename = "value")]
+        _value: String,
+        #[serde(rename = "labels")]
+        _labels: Labels,
+        version: u32,
+        #[serde(rename = "provenance")]
+        _provenance: Provenance,
+    },
+}
+
+/// What a record of the `memory` stream says: the history that the facts are a projection of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asserted {
+    /// About whom or what.
+    pub subject: String,
+    /// What about it.
+    pub name: String,
+    /// The version that it made.
+    pub version: u32,
+}
+
+/// What `entry` asserted; nothing, if it is no record of this version's `memory` stream.
+#[must_use]
+pub fn asserted(entry: &Entry) -> Option<Asserted> {
+    if entry.version != EVENTS_VERSION || entry.stream.as_str() != STREAM {
+        return None;
+    }
+    let ReadEvent::Asserted { subject, name, version, .. } = codec::decode(&entry.payload).ok()?;
+    Some(Asserted { subject, name, version })
+}
+
 /// Decides `assertion` over the newest version there is and what the same effect asserted before. `stream_seq` is the next
 /// place of the memory stream.
 ///
@@ -149,8 +187,9 @@ fn append(fact: &Fact, stream_seq: StreamSeq) -> Append {
         version: EVENTS_VERSION,
         payload: codec::encode(&event),
     };
+    let is_behind = planted(Mutant::MemoryBehind) && fact.version > 1;
     let keys: Vec<ProjectionKey> = [
-        Some(current_key(&fact.subject, &fact.name)),
+        Some(current_key(&fact.subject, &fact.name)).filter(|_| !is_behind),
         Some(history_key(&fact.subject, &fact.name, fact.version)),
         by_effect,
     ]
@@ -181,7 +220,8 @@ mod tests {
     fn fact(decided: Result<Decided, AssertionError>) -> Fact {
         match decided.unwrap() {
             Decided::New(fact, append) => {
-                assert_eq!(append.entries.len(), 1);
+                let said = asserted(&append.entries[0]).unwrap();
+                assert_eq!((said.subject, said.version), (fact.subject.clone(), fact.version));
                 fact
             }
             Decided::Already(fact) => fact,

@@ -14,7 +14,7 @@ pub mod identity;
 pub mod recall;
 pub mod similar;
 
-pub use assert::{Assertion, AssertionError, Decided, decide};
+pub use assert::{Asserted, Assertion, AssertionError, Decided, asserted, decide};
 pub use fact::{Fact, Provenance};
 pub use identity::entity;
 pub use recall::Memory;

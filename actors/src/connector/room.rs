@@ -6,6 +6,7 @@ use soloist_connectors::Env;
 use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
     journal::AppendError,
+    mutant::{Mutant, planted},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
@@ -56,6 +57,12 @@ impl Room {
         self.env.perturb().await;
         self.leaves().await?;
         let answer = timeout(limit, call).await.unwrap_or_else(|_| Err(too_late(what, limit)));
+        if planted(Mutant::PermitLeaked)
+            && answer.is_err()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
+        }
         if let Some(turned) = self.pass.ended(answer.as_ref().map(|_| ())) {
             let _ = self.actor.send(Message::Turned { class: self.pass.class(), turned });
         }
@@ -100,6 +107,7 @@ pub(crate) fn too_late(what: &str, limit: Duration) -> Fault {
     // To ask or to look changes nothing.
     let phase = match what {
         "probe" | "pull" => Phase::NotSent,
+        _ if planted(Mutant::DeadlineIsNotSent) => Phase::NotSent,
         _ => Phase::MaybeSent,
     };
     Fault::new(FaultClass::Deadline, phase, message)

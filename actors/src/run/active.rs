@@ -12,6 +12,7 @@ use soloist_kernel::{
     effect::{Outcome, WriteEvent, WriteState},
     id::{Actor, RunId, StepName},
     journal::{Append, AppendError, Entry, Seq, StreamSeq},
+    mutant::{Mutant, planted},
     payload::Payload,
     run::{
         self, Action, Cause, Command, EffectRef, Event, Refusal, Replay, Run, Status, outstanding,
@@ -44,8 +45,6 @@ pub(crate) struct Active {
     /// The turns under way, by step.
     pub(super) turns: BTreeMap<StepName, TurnUnderWay>,
     pub(super) watchers: Vec<oneshot::Sender<RunEnd>>,
-    /// Messages from outside that were handled, for the supervisor's count.
-    pub(super) handled: u64,
     /// Whether the last decision put a write before policy again instead of approving it.
     pub(super) reproposed: bool,
     last_snapshot: StreamSeq,
@@ -91,7 +90,6 @@ impl Active {
             under_way: BTreeSet::new(),
             turns: BTreeMap::new(),
             watchers: vec![],
-            handled: 0,
             reproposed: false,
             last_snapshot: StreamSeq(0),
             last_seq: None,
@@ -155,7 +153,11 @@ impl Active {
     ) -> Append {
         with.projections.extend(run::project::project(self.run.as_ref(), next, events));
         add_record(&mut with, next, events, now, by);
-        if let Some(state) = run::snapshot(next, self.last_snapshot) {
+        let before = planted(Mutant::SnapshotBehind).then(|| self.run.clone()).flatten();
+        let behind = before.map(|before| Run { stream_seq: next.stream_seq, ..before });
+        let every = self.context.snapshot_every;
+        let taken = run::snapshot(behind.as_ref().unwrap_or(next), self.last_snapshot, every);
+        if let Some(state) = taken {
             with.snapshots.push((self.id.stream(), state));
             self.last_snapshot = next.stream_seq;
         }
@@ -253,14 +255,17 @@ impl Active {
                 .inspect_err(|stopped| self.context.halt(&stopped.to_string()))?;
         }
         // From here on the projection wakes it, which can be read now that it is fsynced.
-        if let (Some((at, _)), Some(timers)) = (&self.due, self.context.registry.timers()) {
+        if let (Some((at, _)), Some(timers)) = (&self.due, self.context.registry.timers())
+            && !planted(Mutant::RestingNotTimed)
+        {
             let _ = timers.send(timers::Message::Set { at: *at });
         }
         let end = self.end();
         for watcher in self.watchers.drain(..) {
             let _ = watcher.send(end.clone());
         }
-        let rest = runs::Message::Rest { run: self.id.clone(), handled: self.handled };
+        let seen = self.me.mailbox().begun();
+        let rest = runs::Message::Rest { run: self.id.clone(), seen };
         let _ = self.supervisor.send(rest);
         Ok(())
     }
@@ -335,22 +340,21 @@ pub(super) fn add_record(
 /// the next fsync.
 fn must_be_durable(event: &Event) -> bool {
     match event {
-        Event::Started(_)
-        | Event::Dismissed { .. }
+        Event::Started(_) => !planted(Mutant::StartAcknowledgedUnsynced),
+        Event::Dismissed { .. }
         | Event::Delegated { .. }
         | Event::Migrated { .. }
         | Event::Unwinding { .. } => true,
         // The end of a run beneath, a time: what is lost is told again. What a person or an event said is not.
         Event::Answered { answer, .. } => answer.by != "time" && !answer.did,
         Event::Write { event, .. } => match event {
-            WriteEvent::Attempted { .. }
-            | WriteEvent::Approved { .. }
+            WriteEvent::Attempted { .. } => !planted(Mutant::IntentNotSynced),
+            WriteEvent::Approved { .. }
             | WriteEvent::Modified { .. }
             | WriteEvent::Aborted { .. }
             | WriteEvent::Delegated { .. }
-            | WriteEvent::Landed { .. }
-            | WriteEvent::Reproposed { .. }
-            | WriteEvent::Resolved { .. } => true,
+            | WriteEvent::Resolved { .. } => !planted(Mutant::DecisionUnsynced),
+            WriteEvent::Landed { .. } | WriteEvent::Reproposed { .. } => true,
             WriteEvent::Proposed { .. }
             | WriteEvent::Faulted { .. }
             | WriteEvent::ProvenAbsent { .. }

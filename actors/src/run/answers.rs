@@ -1,13 +1,13 @@
 //! Answers from inside: what turns, calls and timers tell, as commands.
 
 use soloist_kernel::{
-    id::Actor,
+    id::{Actor, StepName},
     journal::AppendError,
-    run::{Action, Asked, Command},
+    run::{Action, Asked, Command, EffectRef},
 };
 
 use super::{
-    CallLine, Lost, Message,
+    CallEnd, CallLine, Lost, Message,
     active::{Active, CarryOutError},
 };
 use crate::{actor::Error, turn::TurnError};
@@ -18,7 +18,6 @@ impl Active {
     pub(super) async fn on(&mut self, message: Message) -> Result<(), Error> {
         let result = match message {
             Message::Asked(asked) => {
-                self.handled += 1;
                 return self.asked(asked).await;
             }
             Message::Recall { line, effect, asked, reply } => {
@@ -81,11 +80,7 @@ impl Active {
             Message::Answered { line, attempt, end } => {
                 self.forget_call(&line);
                 let CallLine { step, effect, .. } = line;
-                let command = match end {
-                    Ok(receipt) => Command::Land { step, effect, attempt, receipt },
-                    Err(fault) => Command::Fault { step, effect, attempt, fault },
-                };
-                self.carry_out(command, Actor::kernel()).await.map(drop)
+                self.answered(step, effect, attempt, end).await
             }
             Message::Probed { line, found } => {
                 self.forget_call(&line);
@@ -110,9 +105,25 @@ impl Active {
                 }
                 Ok(())
             }
+            Message::Recover => return self.recover().await,
             Message::Resume => Ok(()),
         };
         self.tolerate(result)
+    }
+
+    /// An attempt has ended.
+    pub(super) async fn answered(
+        &mut self,
+        step: StepName,
+        effect: EffectRef,
+        attempt: u32,
+        end: CallEnd,
+    ) -> Result<(), CarryOutError> {
+        let command = match end {
+            Ok(receipt) => Command::Land { step, effect, attempt, receipt },
+            Err(fault) => Command::Fault { step, effect, attempt, fault },
+        };
+        self.carry_out(command, Actor::kernel()).await.map(drop)
     }
 
     /// A refusal of an answer from inside is one that came late: the state has moved on. A journal that does not take a

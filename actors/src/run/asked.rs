@@ -1,20 +1,21 @@
 //! What comes from outside: beginnings, decisions, events, the ends of runs beneath, those who watch.
 
 use soloist_kernel::{
-    effect::Decision,
-    id::{Actor, InboxId, WorkflowRef},
+    effect::{Decision, WriteState},
+    id::{Actor, InboxId, StepName, WorkflowRef},
     inbox::{self, Waiting},
     journal::AppendError,
     labels::Labeled,
     payload::Payload,
-    run::{self, Beginning, Command, Refusal, project::Ended},
+    run::{self, Beginning, Command, EffectRef, Refusal, project::Ended},
     workflow::Library,
 };
 use tokio::sync::oneshot;
 
 use super::{
-    Asked, Begin, Which,
+    Asked, Begin, CallEnd, Message, Which,
     active::{Active, CarryOutError},
+    launch::RESTART_WAIT,
 };
 use crate::{
     actor::Error,
@@ -29,9 +30,16 @@ impl Active {
         if let Asked::Begin(begin) = asked {
             return self.begin(*begin).await;
         }
+        if let Asked::Answered { step, effect, attempt, end } = asked {
+            return self.answered_late(step, effect, attempt, end).await;
+        }
         self.loaded().await?;
         match asked {
-            Asked::Begin(_) | Asked::Recover => Ok(()),
+            Asked::Begin(_) | Asked::Answered { .. } => Ok(()),
+            Asked::Recover => {
+                self.tell_children();
+                Ok(())
+            }
             Asked::Watch { reply } => {
                 self.watchers.push(reply);
                 Ok(())
@@ -158,10 +166,51 @@ impl Active {
         if !self.load()? {
             return Ok(false);
         }
+        self.recover().await?;
+        Ok(true)
+    }
+
+    /// The runs beneath that are waited for go on: an actor that died may have begun one and not have told it.
+    fn tell_children(&self) {
+        let Some(run) = &self.run else { return };
+        let open = run.awaited().filter(|(_, _, awaited)| awaited.is_open());
+        for child in open.filter_map(|(_, _, awaited)| awaited.child()) {
+            self.tell_run(child.run.clone(), Asked::Recover);
+        }
+    }
+
+    /// Accounts for attempts that were lost. One that is under way, though the actor that began it is no more, may yet be
+    /// answered: nobody is asked about it, and nothing is found out, before its call has ended.
+    pub(super) async fn recover(&mut self) -> Result<(), Error> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let under_way = run.writes().any(|(step, effect, write)| {
+            let id = (self.id.clone(), step.clone(), effect.clone());
+            matches!(write.state, WriteState::Attempting)
+                && self.context.gates.is_in_flight(&write.proposal.connector, &id)
+        });
+        if under_way {
+            self.me.send_after(RESTART_WAIT, || Message::Recover);
+            return Ok(());
+        }
         // A run that is over refuses, and is left as it is.
         let result = self.carry_out(Command::Recover, Actor::kernel()).await.map(drop);
+        self.tolerate(result)
+    }
+
+    /// Takes the answer to an attempt that an earlier actor of this run began, before it is taken for lost.
+    async fn answered_late(
+        &mut self,
+        step: StepName,
+        effect: EffectRef,
+        attempt: u32,
+        end: CallEnd,
+    ) -> Result<(), Error> {
+        if self.run.is_none() && !self.load()? {
+            return Ok(());
+        }
+        let result = self.answered(step, effect, attempt, end).await;
         self.tolerate(result)?;
-        Ok(true)
+        self.recover().await
     }
 
     async fn if_begun(&mut self, command: Command, by: Actor) -> Result<(), CarryOutError> {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Wait before an action whose actor is restarting is tried again.
-const RESTART_WAIT: Duration = Duration::from_millis(50);
+pub(super) const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// Longest wait for an attempt or a probe that is spent in memory. Longer waits are durable timers, not sleeping actors.
 const INLINE_MAX: Duration = Duration::from_secs(30);
@@ -251,6 +251,7 @@ impl Active {
     fn call_line(&self, step: &StepName, effect: &EffectRef) -> CallLine {
         CallLine {
             run: self.me.clone(),
+            home: self.supervisor.clone(),
             id: self.id.clone(),
             step: step.clone(),
             effect: effect.clone(),

@@ -8,13 +8,14 @@ use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
     id::{ConnectorName, OperationName, RunId, StepName},
     labels::{Labeled, Labels},
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     run::{EffectRef, Probed, Request, StepError, StepErrorKind},
     time::Timestamp,
 };
 
-use super::Message;
-use crate::{actor::Address, agent::TurnResult, connector::Room, turn::Reply};
+use super::{Asked, Message};
+use crate::{actor::Address, agent::TurnResult, connector::Room, runs, turn::Reply};
 
 /// How a turn ended.
 pub(crate) enum TurnEnd {
@@ -137,6 +138,9 @@ impl TurnGuard {
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
+        if planted(Mutant::GuardSilent) {
+            return;
+        }
         if std::thread::panicking() {
             let message = "the agent panicked; its message and place are in the log";
             self.end(TurnEnd::Returned(Err(StepError::new(StepErrorKind::Panicked, message))));
@@ -150,6 +154,8 @@ impl Drop for TurnGuard {
 #[derive(Clone)]
 pub(crate) struct CallLine {
     pub(crate) run: Address<Message>,
+    /// Who knows the run's next actor, if this one is no more.
+    pub(crate) home: Address<runs::Message>,
     pub(crate) id: RunId,
     pub(crate) step: StepName,
     pub(crate) effect: EffectRef,
@@ -202,7 +208,16 @@ impl CallGuard {
     /// The attempt ended.
     pub(crate) fn answered(mut self, end: CallEnd) {
         let attempt = self.attempt.map_or(0, |(attempt, _)| attempt);
-        self.tell(|line| Message::Answered { line, attempt, end });
+        let Some(line) = self.line.take() else { return };
+        if line.run.is_alive() {
+            let run = line.run.clone();
+            let _ = run.send(Message::Answered { line, attempt, end });
+            return;
+        }
+        // What is known of an attempt is not lost with the actor that made it.
+        let CallLine { home, id, step, effect, .. } = line;
+        let asked = Asked::Answered { step, effect, attempt, end };
+        let _ = home.send(runs::Message::Deliver { run: id, asked });
     }
 
     /// The probe ended.
@@ -220,6 +235,9 @@ impl CallGuard {
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
+        if planted(Mutant::GuardSilent) {
+            return;
+        }
         let (class, message) = if std::thread::panicking() {
             (
                 FaultClass::Bug,

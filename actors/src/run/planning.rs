@@ -9,6 +9,7 @@ use soloist_kernel::{
     id::{ConnectorName, IdempotencyKey, OperationName, StepName},
     journal::ReadError,
     labels::Labels,
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     policy::Evidence,
     run::{Command, EffectRef},
@@ -50,13 +51,20 @@ impl Active {
         let connector = mounted.connectors.get(&proposal.connector);
         let connector = connector
             .ok_or_else(|| invalid(format!("connector `{}` is not mounted", proposal.connector)))?;
-        let plan = connector.plan(&Intent {
+        let mut intent = Intent {
             operation: proposal.operation.clone(),
             arguments: proposal.arguments.clone(),
             key: self.effect_key(&line.step, &line.effect),
             at: proposal.at,
-        })?;
-        if plan.digest() == proposal.digest {
+        };
+        let plan = connector.plan(&intent)?;
+        if planted(Mutant::FreshKeyPerAttempt) && write.attempts > 1 {
+            let occurrence = line.effect.occurrence + 1_000 * write.attempts;
+            let fresh = EffectRef { occurrence, ..line.effect.clone() };
+            intent.key = self.effect_key(&line.step, &fresh);
+            return connector.plan(&intent);
+        }
+        if plan.digest() == proposal.digest || planted(Mutant::ApprovalNotBound) {
             return Ok(plan);
         }
         Err(invalid("the connector would now send other bytes than were judged; nothing was sent, start the run again".into()))

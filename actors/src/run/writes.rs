@@ -37,8 +37,9 @@ impl Active {
             (Purpose::Probe, WriteState::Probing { at, .. }) => {
                 Action::Probe { step, effect, at: *at }
             }
-            (Purpose::Probe, _) => return Ok(()),
-            (Purpose::Attempt, _) => Action::Execute { step, effect, attempt },
+            (Purpose::Attempt, WriteState::Attempting) => Action::Execute { step, effect, attempt },
+            // Another record was faster, or the kernel has decided not to.
+            _ => return Ok(()),
         });
         match self.planned(&line, &write) {
             Ok(plan) => self.call(line, purpose, plan, attempt, room),

@@ -19,14 +19,8 @@ pub(super) struct Actives(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    runs: BTreeMap<RunId, Live>,
+    runs: BTreeMap<RunId, Address<run::Message>>,
     by_number: BTreeMap<u64, RunId>,
-}
-
-struct Live {
-    actor: Address<run::Message>,
-    /// Messages from outside.
-    delivered: u64,
 }
 
 impl Actives {
@@ -49,35 +43,32 @@ impl Actives {
     pub(super) fn insert(&self, run: RunId, actor: Address<run::Message>) {
         let mut inner = self.inner();
         inner.by_number.insert(actor.number(), run.clone());
-        inner.runs.insert(run, Live { actor, delivered: 0 });
+        inner.runs.insert(run, actor);
     }
 
     /// Delivers to a run that is active. A dead actor's message is lost with its reply, which tells the caller; the restart
     /// follows.
     pub(super) fn deliver(&self, run: &RunId, asked: Asked) {
-        if let Some(live) = self.inner().runs.get_mut(run) {
-            live.delivered += 1;
-            let _ = live.actor.send(run::Message::Asked(asked));
+        if let Some(actor) = self.inner().runs.get(run) {
+            let _ = actor.send(run::Message::Asked(asked));
         }
     }
 
-    /// Lets the actor of `run` leave, unless more was delivered to it than it has `handled`.
-    pub(super) fn rest(&self, run: &RunId, handled: u64) {
+    /// Lets the actor of `run` leave, unless anything was sent to it that it had not `seen` when it asked: from outside, or by
+    /// its own timers, which may set it going again.
+    pub(super) fn rest(&self, run: &RunId, seen: usize) {
         let mut inner = self.inner();
-        if let Some(live) = inner.runs.get(run).filter(|live| live.delivered == handled) {
-            live.actor.stop();
-            let number = live.actor.number();
+        if let Some(actor) = inner.runs.get(run).filter(|actor| actor.mailbox().sent() == seen) {
+            actor.stop();
+            let number = actor.number();
             inner.by_number.remove(&number);
             inner.runs.remove(run);
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn kill_one(&self, chance: u64) {
-        let inner = self.inner();
-        let index = usize::try_from(chance).unwrap() % inner.runs.len().max(1);
-        if let Some(live) = inner.runs.values().nth(index) {
-            live.actor.cell().kill();
+    pub(super) fn kill(&self, run: &RunId) {
+        if let Some(actor) = self.inner().runs.get(run) {
+            actor.cell().kill();
         }
     }
 
@@ -85,16 +76,16 @@ impl Actives {
     pub(super) fn forget(&self, number: u64) -> Option<(RunId, Option<&'static str>)> {
         let mut inner = self.inner();
         let run = inner.by_number.remove(&number)?;
-        let live = inner.runs.remove(&run)?;
-        Some((run, live.actor.mailbox().work()))
+        let actor = inner.runs.remove(&run)?;
+        Some((run, actor.mailbox().work()))
     }
 }
 
 impl Tells for Actives {
     fn members(&self, limit: usize) -> Option<(usize, Vec<TreeNode>)> {
         let inner = self.inner();
-        let shown = inner.runs.iter().take(limit).map(|(run, live)| {
-            let mailbox = live.actor.mailbox();
+        let shown = inner.runs.iter().take(limit).map(|(run, actor)| {
+            let mailbox = actor.mailbox();
             let work = mailbox.work().map(str::to_owned);
             TreeNode::member(run.to_string(), "running", mailbox.depth(), work)
         });

@@ -10,6 +10,7 @@ use soloist_kernel::{
     id::RunId,
     incident,
     journal::{Journal, ReadError},
+    mutant::{Mutant, planted},
 };
 
 use crate::{
@@ -27,7 +28,9 @@ impl Aside {
     pub(crate) fn load(journal: &dyn Journal) -> Result<Self, ReadError> {
         let mut runs = BTreeSet::new();
         views::each_row(journal, incident::QUARANTINED, "", |run, _| {
-            runs.extend(RunId::new(run));
+            if !planted(Mutant::AsideForgotten) {
+                runs.extend(RunId::new(run));
+            }
             Ok::<_, ReadError>(())
         })?;
         Ok(Self(Mutex::new(runs)))
@@ -75,6 +78,7 @@ pub(super) fn refuse(asked: Asked, run: &RunId) {
         | Asked::ChildEnded(_)
         | Asked::Abort { reply: None, .. }
         | Asked::Unpark { .. }
+        | Asked::Answered { .. }
         | Asked::Tick
         | Asked::Recover => {}
     }

@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use ractor::{ActorCell, SpawnErr};
+use soloist_connectors::Env;
 
 use super::{
     Arguments, Supervisor,
@@ -54,8 +55,8 @@ impl Spec {
         name: impl Into<String>,
         arguments: impl Fn() -> B::Arguments + Send + Sync + 'static,
     ) -> Self {
-        let start = move |supervisor: ActorCell, _: &Place| -> Starting {
-            Box::pin(start::<B>(arguments(), supervisor))
+        let start = move |supervisor: ActorCell, place: &Place| -> Starting {
+            Box::pin(start::<B>(arguments(), supervisor, place.spot().env()))
         };
         Self {
             name: name.into(),
@@ -82,7 +83,7 @@ impl Spec {
                 spot: place.spot().clone(),
                 children: children(),
             };
-            Box::pin(start::<Supervisor>(arguments, supervisor))
+            Box::pin(start::<Supervisor>(arguments, supervisor, place.spot().env()))
         };
         Self {
             name: name.into(),
@@ -125,7 +126,8 @@ impl Spec {
 async fn start<B: Behaviour>(
     arguments: B::Arguments,
     supervisor: ActorCell,
+    env: Env,
 ) -> Result<Living, SpawnErr> {
-    let address = spawn::<B>(arguments, supervisor).await?;
+    let address = spawn::<B>(arguments, supervisor, &env).await?;
     Ok(Living { cell: address.cell(), mailbox: address.mailbox().clone() })
 }

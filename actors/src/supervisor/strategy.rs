@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use soloist_kernel::mutant::{Mutant, planted};
 use tokio::time::Instant;
 
 /// Whom a child's end concerns.
@@ -152,7 +153,7 @@ pub(crate) fn after_exit(
 ) -> Verdict {
     let child = children[index];
     let restarts = match child.restart {
-        Restart::Permanent => true,
+        Restart::Permanent => !planted(Mutant::ChildNotRestarted),
         Restart::Transient => exit == Exit::Abnormal,
         Restart::Temporary => false,
     };
@@ -164,7 +165,7 @@ pub(crate) fn after_exit(
         };
     }
     history.retain(|restart| now.duration_since(*restart) < flags.period);
-    if history.len() >= flags.intensity {
+    if history.len() >= flags.intensity && !planted(Mutant::IntensityIgnored) {
         return Verdict::GiveUp;
     }
     history.push_back(now);

@@ -111,14 +111,13 @@ impl Bench {
         let context = self.soloist.context().clone();
         let spot = self.place.spot().clone();
         let arguments = Arguments { flags, context, spot, children };
-        spawn_root::<Supervisor>(arguments).await.unwrap()
+        spawn_root::<Supervisor>(arguments, &self.soloist.context().env).await.unwrap()
     }
 
     /// Kills the living actor at `path`, and lets what follows happen.
     async fn kill(&self, path: &str) {
         let tree = &self.soloist.context().tree;
-        let (_, id) = tree.living().into_iter().find(|(living, _)| living == path).unwrap();
-        tree.kill(id);
+        assert!(tree.kill(path));
         sleep(Duration::from_secs(2)).await;
     }
 
@@ -201,8 +200,7 @@ async fn a_supervisor_leaves_with_its_significant_child() {
     bench.kill("test/main").await;
     assert!(supervisor.is_alive(), "a death is no end");
     let tree = &bench.soloist.context().tree;
-    let (_, id) = tree.living().into_iter().find(|(path, _)| path == "test/main").unwrap();
-    tree.stop(id);
+    assert!(tree.stop("test/main"));
     sleep(Duration::from_secs(1)).await;
     assert!(!supervisor.is_alive());
     assert_eq!(bench.diary(), "+main +helper +main -main -helper");
@@ -257,10 +255,10 @@ async fn scenario() -> Vec<TreeEvent> {
         use rand_chacha::rand_core::Rng;
         let tree = &bench.soloist.context().tree;
         let mut living = tree.living();
-        living.retain(|(path, _)| path.starts_with("test/"));
+        living.retain(|path| path.starts_with("test/"));
         if !living.is_empty() {
             let index = usize::try_from(chance.next_u64() % living.len() as u64).unwrap();
-            tree.kill(living[index].1);
+            tree.kill(&living[index]);
         }
         sleep(Duration::from_millis(chance.next_u64() % 3_000)).await;
     }

@@ -84,9 +84,7 @@ impl Town {
         self.wire = Wire::default();
         self.house.journal = std::sync::Arc::new(self.house.journal.crash(crash));
         let tree = &soloist.context().tree;
-        for (_, id) in tree.living().into_iter().filter(|(path, _)| path == "soloist") {
-            tree.kill(id);
-        }
+        tree.kill("soloist");
         // It only lets go of what is left of it.
         tokio::spawn(soloist.shutdown());
     }

@@ -137,7 +137,7 @@ async fn put_off() -> (House, Shop, Soloist) {
     assert_eq!(parked(&soloist), ["shop/one"]);
     let run = soloist.folded(&"one".parse().unwrap()).unwrap().unwrap();
     let (_, _, write) = run.writes().next().unwrap();
-    let WriteState::Parked { until, reason, probes: None } = &write.state else {
+    let WriteState::Parked { until, reason, probes: None, .. } = &write.state else {
         panic!("it is {}", write.state.word())
     };
     assert_eq!(reason, &format!("it is tried again at {until}, as after its last fault"));

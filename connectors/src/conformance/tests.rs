@@ -62,7 +62,7 @@ async fn keeps_the_contract(world: &SandboxWorld) {
         .check()
         .await
         .unwrap();
-    of(&world.model(), &world)
+    of(&world.model(), world)
         .sample("complete", json!({ "prompt": "Score it:\nWe need a sign." }))
         .check()
         .await

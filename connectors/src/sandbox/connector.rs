@@ -1,6 +1,11 @@
 //! What the systems of the box have in common: a connector that plans, attempts once, and fails to order.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -38,26 +43,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connector to one system of a [`SandboxWorld`](super::SandboxWorld).
 pub struct SandboxConnector {
     system: &'static dyn System,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     store: Store,
     faults: Faults,
 }
 
 impl SandboxConnector {
     pub(super) fn new(system: &'static dyn System, store: Store, faults: Faults) -> Self {
-        let operations = system.operations().into_iter();
-        let manifest = Manifest {
-            system: format!("sandbox {}", system.name()),
-            operations: operations
-                .map(|(operation, declared)| (name(operation), declared))
-                .collect(),
-            credential: format!("sandbox:{}", system.name()),
-            rate: RATE,
-            operation_rates: BTreeMap::new(),
-            pulls_call: true,
-            concurrency_max: CONCURRENCY_MAX,
-            call_timeout: CALL_TIMEOUT,
-        };
+        let manifest = manifest_of(system);
         Self { system, manifest, store, faults }
     }
 
@@ -111,6 +104,28 @@ impl SandboxConnector {
             }
         }
     }
+}
+
+/// What `system` declares. Worlds are made by the thousand, so it is made once and shared.
+fn manifest_of(system: &'static dyn System) -> Arc<Manifest> {
+    static MANIFESTS: Mutex<BTreeMap<&str, Arc<Manifest>>> = Mutex::new(BTreeMap::new());
+    let mut manifests = MANIFESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = || {
+        let operations = system.operations().into_iter();
+        Arc::new(Manifest {
+            system: format!("sandbox {}", system.name()),
+            operations: operations
+                .map(|(operation, declared)| (name(operation), declared))
+                .collect(),
+            credential: format!("sandbox:{}", system.name()),
+            rate: RATE,
+            operation_rates: BTreeMap::new(),
+            pulls_call: true,
+            concurrency_max: CONCURRENCY_MAX,
+            call_timeout: CALL_TIMEOUT,
+        })
+    };
+    manifests.entry(system.name()).or_insert_with(made).clone()
 }
 
 impl fmt::Debug for SandboxConnector {

@@ -398,7 +398,7 @@ async fn a_world_in_memory_is_the_one_in_a_directory() {
 async fn a_world_in_memory_is_shared_by_its_clones_and_by_no_other() {
     let world = SandboxWorld::in_memory();
     assert!(world.seed_sample().unwrap());
-    assert_eq!(world.clone().records().unwrap().len(), 10);
+    assert_eq!(world.clone().records().unwrap().len(), 14);
     assert_eq!(SandboxWorld::in_memory().records().unwrap().len(), 0);
 }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Outcome, WriteState};
 use crate::{
     fault::{Fault, FaultClass, Phase},
+    gate::HOLD_MAX,
+    mutant::{Mutant, planted},
     retry::RetryPolicy,
     semantics::WriteSemantics,
     time::Timestamp,
@@ -70,13 +72,14 @@ pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> A
     let certain = match fault.phase {
         Phase::NotSent => !standing.doubt,
         Phase::Answered => !(standing.doubt && fault.class.passes()),
-        Phase::MaybeSent => false,
+        Phase::MaybeSent => planted(Mutant::MaybeSentIsNotSent),
     };
     if certain {
         return again(fault, standing, retry);
     }
     match standing.semantics {
-        WriteSemantics::Keyed { ttl } if standing.age < ttl => {
+        WriteSemantics::Opaque if planted(Mutant::OpaqueIsRetried) => again(fault, standing, retry),
+        WriteSemantics::Keyed { ttl } if standing.age < ttl || planted(Mutant::KeyedBeyondTtl) => {
             let may_repeat = retry.allows_after(standing.attempts);
             if may_repeat {
                 AfterFault::Retry { at: due(fault, standing, retry) }
@@ -86,6 +89,9 @@ pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> A
         }
         WriteSemantics::NaturalKey | WriteSemantics::Conditional => {
             AfterFault::Probe { at: due(fault, standing, retry) }
+        }
+        WriteSemantics::Searchable { .. } if planted(Mutant::ProbeBeforeLag) => {
+            AfterFault::Probe { at: standing.now }
         }
         WriteSemantics::Searchable { visibility_lag } => {
             AfterFault::Probe { at: standing.now.after(visibility_lag) }
@@ -132,10 +138,12 @@ fn again(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> AfterFault 
     }
 }
 
-/// When the next try is due: after our own wait, and not before the other side asked for it.
+/// When the next try is due: after our own wait, and not before the other side asked for it, as far as that is believed.
 fn due(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> Timestamp {
     let ours = standing.now.after(retry.delay(standing.attempts, standing.chance));
-    fault.retry_at.map_or(ours, |theirs| ours.max(theirs))
+    let theirs = fault.retry_at.filter(|_| !planted(Mutant::RetryAfterIgnored));
+    let latest = standing.now.after(HOLD_MAX);
+    theirs.map_or(ours, |theirs| ours.max(theirs.min(latest)))
 }
 
 #[cfg(test)]

@@ -55,8 +55,13 @@ fn states() -> Vec<WriteState> {
         WriteState::Probing { at: NOW, probes: 0 },
         WriteState::Ambiguous { fault: fault(), since: NOW },
         WriteState::Settled(Outcome::Landed { receipt: Payload::null(), modified: None }),
-        WriteState::Parked { until: NOW, reason: "far away".into(), probes: None },
-        WriteState::Parked { until: NOW, reason: "far away".into(), probes: Some(1) },
+        WriteState::Parked { until: NOW, not_before: NOW, reason: "far away".into(), probes: None },
+        WriteState::Parked {
+            until: NOW,
+            not_before: NOW,
+            reason: "far away".into(),
+            probes: Some(1),
+        },
     ]
 }
 

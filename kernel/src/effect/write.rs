@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Outcome, Proposal, WriteEvent, after_fault};
+use super::{AfterFault, Outcome, Proposal, WriteEvent, after_fault};
 use crate::{
     fault::{Fault, Phase},
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     policy::{Judgement, Verdict},
     run::EffectRef,
@@ -86,6 +87,8 @@ pub enum WriteState {
     Parked {
         /// Until when, if its connector does not call it before.
         until: Timestamp,
+        /// Before then its connector does not call it: a search that lags behind finds nothing sooner.
+        not_before: Timestamp,
         /// Why it waits.
         reason: String,
         /// For one that was to be probed: probes made. Until it is, it may have happened.
@@ -174,6 +177,12 @@ impl Write {
                 }
                 next.state(fault, 0, at)
             }
+            // Too long after an attempt that may have happened: the other side no longer knows its key.
+            (State::Retrying { .. }, Event::Faulted { fault, next: next @ AfterFault::Ask })
+                if self.doubt.is_some() =>
+            {
+                next.state(fault, 0, at)
+            }
             (State::Probing { probes, .. }, Event::Faulted { fault, next }) => {
                 next.state(fault, probes + 1, at)
             }
@@ -189,15 +198,18 @@ impl Write {
                 self.doubt = None;
                 State::Retrying { at }
             }
+            // The wait before a retry is the kernel's own: its connector may call it sooner.
             (State::Granted | State::Retrying { .. }, Event::Parked { until, reason }) => {
-                State::Parked { until: *until, reason: reason.clone(), probes: None }
+                parked(*until, at, reason, None)
             }
-            (State::Probing { probes, .. }, Event::Parked { until, reason }) => {
-                State::Parked { until: *until, reason: reason.clone(), probes: Some(*probes) }
+            (State::Probing { probes, at: due }, Event::Parked { until, reason }) => {
+                parked(*until, *due, reason, Some(*probes))
             }
-            (State::Parked { probes: None, .. }, Event::Unparked) => State::Retrying { at },
-            (State::Parked { probes: Some(probes), .. }, Event::Unparked) => {
-                State::Probing { at, probes: *probes }
+            (State::Parked { probes: None, not_before, .. }, Event::Unparked) => {
+                State::Retrying { at: at.max(*not_before) }
+            }
+            (State::Parked { probes: Some(probes), not_before, .. }, Event::Unparked) => {
+                State::Probing { at: at.max(*not_before), probes: *probes }
             }
             // What waits has not happened. What was to be tried again may have, and then only the operator can tell. What was
             // to be probed is not stopped: it is found out first.
@@ -208,8 +220,10 @@ impl Write {
                 | State::Parked { probes: None, .. },
                 Event::Stopped { reason },
             ) => match &self.doubt {
-                Some(fault) => State::Ambiguous { fault: fault.clone(), since: at },
-                None => State::Settled(Outcome::Aborted { reason: reason.clone() }),
+                Some(fault) if !planted(Mutant::DoubtStopped) => {
+                    State::Ambiguous { fault: fault.clone(), since: at }
+                }
+                _ => State::Settled(Outcome::Aborted { reason: reason.clone() }),
             },
             (state, event) => {
                 return Err(IllegalWrite { event: event.kind(), state: state.word() });
@@ -290,6 +304,12 @@ impl Write {
         matches!(self.state, WriteState::Parked { .. })
     }
 
+    /// Whether it is put aside and may go on at `now` if its connector calls it.
+    #[must_use]
+    pub fn may_be_called(&self, now: Timestamp) -> bool {
+        matches!(self.state, WriteState::Parked { not_before, .. } if not_before <= now)
+    }
+
     /// When it goes on by itself, if it is put aside.
     #[must_use]
     pub fn parked_until(&self) -> Option<Timestamp> {
@@ -306,6 +326,15 @@ impl Write {
     }
 }
 
+fn parked(
+    until: Timestamp,
+    not_before: Timestamp,
+    reason: &str,
+    probes: Option<u32>,
+) -> WriteState {
+    WriteState::Parked { until, not_before, reason: reason.to_owned(), probes }
+}
+
 fn by_word_of(by: &str) -> Payload {
     Payload::of(&BTreeMap::from([("confirmed_by", by)])).expect("a short text is a payload")
 }
@@ -316,6 +345,8 @@ impl WriteState {
         let Judgement { rule, reason, deadline, .. } = judgement;
         match judgement.verdict {
             Verdict::Allow => Self::Granted,
+            Verdict::Approve if planted(Mutant::ApprovalNotAsked) => Self::Granted,
+            Verdict::Shadow if planted(Mutant::ShadowIsSent) => Self::Granted,
             // What was to be redacted and was not is never sent unseen.
             Verdict::Approve | Verdict::Redact => Self::Asking {
                 since: at,

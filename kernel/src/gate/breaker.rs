@@ -31,6 +31,7 @@ use super::{Refused, recent::Recent};
 use crate::{
     codec,
     fault::{self, Fault, FaultClass},
+    mutant::{Mutant, planted},
     time::Timestamp,
 };
 
@@ -175,6 +176,12 @@ impl Breaker {
             State::Closed(_) => false,
             State::Open(opening) => {
                 opening.hold(policy, now);
+                if planted(Mutant::BreakerNeverCloses) {
+                    return Err(Refused {
+                        until: now.after(opening.wait),
+                        reason: opening.reason(),
+                    });
+                }
                 opening.refusal(policy, now).map_or(Ok(()), Err)?;
                 opening.probe = Some(now);
                 self.epoch += 1;

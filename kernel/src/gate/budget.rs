@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Refused, recent::Recent};
 use crate::{
     fault::{Fault, Phase},
+    mutant::{Mutant, planted},
     time::Timestamp,
 };
 
@@ -130,6 +131,9 @@ impl RetryBudget {
     }
 
     fn earn(&mut self, ms: u64) {
+        if planted(Mutant::RetryBudgetNeverRefills) {
+            return;
+        }
         self.level_ms = self.level_ms.saturating_add(ms).min(TOKENS_MAX * TOKEN_MS);
     }
 }

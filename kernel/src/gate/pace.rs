@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::{
+    mutant::{Mutant, planted},
+    time::Timestamp,
+};
 
 /// What is left of the speed after a refusal, in thousandths.
 const DECREASE: u64 = 700;
@@ -20,8 +23,8 @@ const FULL: u64 = 1_000;
 /// How long it takes to full speed again.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// Longest "not before" that is believed.
-const HOLD_MAX: Duration = Duration::from_secs(60 * 60);
+/// Longest "not before" that is believed, whoever says it: who means longer can say so again.
+pub const HOLD_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The speed of calls.
 #[derive(Clone, Debug)]
@@ -57,6 +60,9 @@ impl Pace {
 
     /// No call is to be made before `at`.
     pub fn hold_until(&mut self, at: Timestamp, now: Timestamp) {
+        if planted(Mutant::RetryAfterIgnored) {
+            return;
+        }
         let at = at.min(now.after(HOLD_MAX));
         self.hold = self.hold.into_iter().chain([at]).max();
     }

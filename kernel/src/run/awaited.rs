@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     id::{AgentName, EffectId, EventId, EventType, RunId, StepName, WorkflowRef},
     labels::{Labeled, Labels},
+    mutant::{Mutant, planted},
     payload::Payload,
     time::Timestamp,
 };
@@ -165,6 +166,9 @@ impl Awaits {
     pub fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Question(question) => question.deadline,
+            Self::Until { at } if planted(Mutant::FiresEarly) => {
+                Some(Timestamp(at.0.saturating_sub(10_000)))
+            }
             Self::Until { at } => Some(*at),
             Self::Event { .. } | Self::Child(_) => None,
         }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     effect::{Write, WriteState},
     id::{RunId, StepName},
+    mutant::{Mutant, planted},
     time::Timestamp,
     workflow::{self, Work},
 };
@@ -202,7 +203,7 @@ impl Run {
         let writes = self.writes().filter_map(|(_, _, write)| match write.state {
             WriteState::Asking { deadline, .. } => deadline,
             // Of a run that has failed as well: one that may have happened is found out.
-            WriteState::Parked { until, .. } => Some(until),
+            WriteState::Parked { until, .. } if !planted(Mutant::ParkedNotDue) => Some(until),
             _ => None,
         });
         let in_time = self.lateness == super::Lateness::InTime && !self.status.is_over();

@@ -16,6 +16,7 @@ use crate::{
     id::{ConnectorName, EventType, IdempotencyKey, RunId},
     inbox,
     journal::ProjectionKey,
+    mutant::{Mutant, planted},
     payload::Digest,
     time::Timestamp,
 };
@@ -183,7 +184,8 @@ fn summary(before: Option<&Run>, after: &Run, changes: &mut Changes) {
     let id = after.id.as_str();
     let bytes = || serde_json::to_vec(&RunSummary::of(after)).expect("a summary is plain data");
     match before {
-        Some(before) if looks(before) == looks(after) => {}
+        // What is over changes rarely, and says when it last did.
+        Some(before) if looks(before) == looks(after) && !is_over(after) => {}
         _ if is_over(after) => {
             changes.push((ProjectionKey::new(ACTIVE, id), None));
             changes.push((ProjectionKey::new(FINISHED, id), Some(bytes())));
@@ -216,6 +218,9 @@ fn items(before: Option<&Run>, after: &Run, changes: &mut Changes) {
         changes.push((ProjectionKey::new(inbox::TABLE, item.id.as_str()), None));
     }
     for item in new.iter().filter(|new| !old.contains(new)) {
+        if planted(Mutant::AmbiguousNotShown) && item.kind == inbox::Kind::Ambiguous {
+            continue;
+        }
         changes.push((ProjectionKey::new(inbox::TABLE, item.id.as_str()), Some(item.to_bytes())));
     }
 }
@@ -304,7 +309,8 @@ fn reached(after: &Run, event: &Event, changes: &mut Changes) {
     let Event::Write { step, effect, event, .. } = event else { return };
     let landed =
         matches!(event, WriteEvent::Landed { .. } | WriteEvent::Resolved { happened: true, .. });
-    let Some(write) = after.write(step, effect).filter(|_| landed) else { return };
+    let kept = landed && !planted(Mutant::ReachedNotKept);
+    let Some(write) = after.write(step, effect).filter(|_| kept) else { return };
     let key = after.effect_id(step, effect).key();
     for (argument, value) in &write.proposal.routing {
         landing(write, argument, value, &key, after.updated_at, changes);

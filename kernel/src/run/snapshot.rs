@@ -28,13 +28,14 @@ use crate::{
 pub const SNAPSHOT_EVERY: u64 = 100;
 
 /// The version of the stored state.
-const SNAPSHOT_VERSION: u16 = 3;
+const SNAPSHOT_VERSION: u16 = 4;
 
-/// The state of `run` as bytes, if the records since the snapshot at `last` call for a new one.
+/// The state of `run` as bytes, if the records since the snapshot at `last` call for a new one: at least `every`, and as many
+/// as there were before, so that a long run is not written again and again.
 #[must_use]
-pub fn snapshot(run: &Run, last: StreamSeq) -> Option<Vec<u8>> {
+pub fn snapshot(run: &Run, last: StreamSeq, every: u64) -> Option<Vec<u8>> {
     let since = run.stream_seq.0 - last.0;
-    let due = since >= SNAPSHOT_EVERY && since >= last.0;
+    let due = since >= every && since >= last.0;
     due.then(|| codec::encode(&(SNAPSHOT_VERSION, StoredRun::of(run))))
 }
 

@@ -10,7 +10,13 @@ use super::{
     outstanding::Action,
     state::{Run, Status},
 };
-use crate::{effect::Write, id::StepName, semantics::Reversal, workflow};
+use crate::{
+    effect::Write,
+    id::StepName,
+    mutant::{Mutant, planted},
+    semantics::Reversal,
+    workflow,
+};
 
 /// Something the run did and did not take back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +70,9 @@ pub(super) fn action(run: &Run) -> Option<Action> {
 impl Run {
     /// Whether a write may have happened or not, or a run beneath has not ended.
     fn is_unclear(&self) -> bool {
+        if planted(Mutant::UnwindsInDoubt) {
+            return false;
+        }
         let in_doubt = |write: &Write| !write.is_settled() && write.reverses.is_none();
         self.writes().any(|(_, _, write)| in_doubt(write))
             || self.awaited().any(|(_, _, awaited)| awaited.child().is_some() && awaited.is_open())
@@ -74,13 +83,14 @@ impl Run {
     }
 
     fn did(&self) -> impl Iterator<Item = Did<'_>> {
+        let from = if planted(Mutant::ForgetsFirstWrite) { 2 } else { 1 };
         let writes = self
             .writes()
-            .filter(|(_, _, write)| write.order > 0 && write.reverses.is_none())
+            .filter(move |(_, _, write)| write.order >= from && write.reverses.is_none())
             .map(|(step, effect, write)| Did::Write(step, effect, write));
         let children = self
             .awaited()
-            .filter(|(_, _, awaited)| awaited.order > 0)
+            .filter(|(_, _, awaited)| awaited.order > 0 && !planted(Mutant::ChildNotUnwound))
             .map(|(step, effect, awaited)| Did::Child(step, effect, awaited));
         writes.chain(children)
     }
@@ -96,7 +106,9 @@ impl Run {
                 }
                 Did::Child(_, _, awaited) => awaited.unwound.is_none(),
             })
-            .max_by_key(Did::order)
+            .max_by_key(|did| {
+                if planted(Mutant::UnwindsForward) { u64::MAX - did.order() } else { did.order() }
+            })
     }
 
     /// The write that takes back `effect`, if there is one yet.

@@ -8,6 +8,7 @@ use crate::{
     id::{AgentName, InboxId, StepName},
     inbox::{self, Waiting},
     labels::{Labeled, Labels},
+    mutant::{Mutant, planted},
     payload::Payload,
     policy::{Evidence, Verdict},
     run::{
@@ -42,7 +43,8 @@ impl Decider<'_> {
         let waiting = inbox::find(self.run, item)
             .ok_or_else(|| Refusal::NotWaiting { item: item.clone() })?;
         // Whether the clock was looked at before or after it was said makes no difference to what counts.
-        if deadline(&waiting).is_some_and(|deadline| deadline <= self.env.now) {
+        let late = deadline(&waiting).is_some_and(|deadline| deadline <= self.env.now);
+        if late && !planted(Mutant::LateDecisionTaken) {
             return Err(Refusal::NotWaiting { item: item.clone() });
         }
         let unfit = |decision: &Decision| Refusal::Unfit {
@@ -163,7 +165,7 @@ impl Decider<'_> {
             || (judgement.verdict == write.judgement.verdict
                 && judgement.rule == write.judgement.rule
                 && judgement.reason == write.judgement.reason);
-        if !changed && stands {
+        if (!changed && stands) || planted(Mutant::ApprovalOutlivesPolicy) {
             return WriteEvent::Approved { by };
         }
         WriteEvent::Reproposed { proposal: Box::new(proposal), judgement }
@@ -185,7 +187,11 @@ impl Decider<'_> {
             );
             return Err(Refusal::Unfit { problem });
         }
-        let judgement = self.env.policy.judge(&proposal, evidence, self.env.now);
+        let judgement = if planted(Mutant::ModifiedKeepsJudgement) {
+            write.judgement.clone()
+        } else {
+            self.env.policy.judge(&proposal, evidence, self.env.now)
+        };
         if judgement.verdict == Verdict::Deny {
             return Err(Refusal::Denied { rule: judgement.rule, reason: judgement.reason });
         }

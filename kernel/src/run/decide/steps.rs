@@ -9,6 +9,7 @@ use crate::{
     expression::Scope,
     id::{ConnectorName, OperationName, StepName},
     labels::{Labeled, Labels},
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     run::{
         Divergence, Request,
@@ -164,7 +165,9 @@ impl Decider<'_> {
         for (step, effect, write) in self.run.writes() {
             let WriteState::Asking { deadline: Some(deadline), .. } = write.state else { continue };
             if deadline <= now {
-                let event = WriteEvent::Expired { approved: write.judgement.approved_at_deadline };
+                let approved =
+                    write.judgement.approved_at_deadline || planted(Mutant::ExpiredApproves);
+                let event = WriteEvent::Expired { approved };
                 let (step, effect) = (step.clone(), effect.clone());
                 events.push(Event::Write { step, effect, asked: None, event });
             }

@@ -8,6 +8,7 @@ use crate::{
     },
     fault::{Fault, FaultClass, Phase},
     id::{ConnectorName, StepName},
+    mutant::{Mutant, planted},
     payload::{Digest, Payload},
     policy::Evidence,
     retry::{RetryPolicy, jitter},
@@ -16,6 +17,7 @@ use crate::{
         event::{EffectRef, Event},
         state::Status,
     },
+    semantics::WriteSemantics,
     time::Timestamp,
     workflow::Work,
 };
@@ -70,6 +72,10 @@ impl Decider<'_> {
             WriteState::Granted | WriteState::Retrying { .. }
                 if self.run.may_attempt(&step, write) =>
             {
+                if let Some(fault) = forgotten(write, self.env.now) {
+                    let event = WriteEvent::Faulted { fault, next: AfterFault::Ask };
+                    return Ok(vec![write_event(step, effect, event)]);
+                }
                 let attempt = write.attempts + 1;
                 Ok(vec![write_event(step, effect, WriteEvent::Attempted { attempt })])
             }
@@ -85,6 +91,7 @@ impl Decider<'_> {
         receipt: Payload,
     ) -> Result<Vec<Event>, Refusal> {
         self.attempting(&step, &effect, attempt)?;
+        let receipt = if planted(Mutant::ReceiptLost) { Payload::null() } else { receipt };
         Ok(vec![write_event(step, effect, WriteEvent::Landed { receipt })])
     }
 
@@ -112,6 +119,13 @@ impl Decider<'_> {
             return Err(self.stale(format!("a probe of {step}/{effect}"), write.state.word()));
         };
         let (standing, retry) = (self.standing(&step, &effect, write), self.retry(&step));
+        let found = match found {
+            Probed::Absent if planted(Mutant::AbsentMeansLanded) => {
+                Probed::Landed { receipt: Payload::null() }
+            }
+            Probed::Unknown { .. } if planted(Mutant::UnknownMeansAbsent) => Probed::Absent,
+            found => found,
+        };
         let event = match found {
             Probed::Landed { receipt } => WriteEvent::Landed { receipt },
             Probed::Absent => {
@@ -154,7 +168,8 @@ impl Decider<'_> {
     }
 
     pub(super) fn unpark(&self, connector: &ConnectorName) -> Vec<Event> {
-        self.unparked(|write| write.proposal.connector == *connector)
+        let now = self.env.now;
+        self.unparked(|write| write.proposal.connector == *connector && write.may_be_called(now))
     }
 
     /// What is put aside and has waited long enough goes on, whatever has become of its run.
@@ -194,7 +209,9 @@ impl Decider<'_> {
             self.run.writes().filter(|(_, _, write)| matches!(write.state, WriteState::Attempting));
         lost.map(|(step, effect, write)| {
             let message = "the process died while the attempt was under way";
-            let fault = Fault::new(FaultClass::Crash, Phase::MaybeSent, message);
+            let not_sent = planted(Mutant::RecoverAsNotSent);
+            let phase = if not_sent { Phase::NotSent } else { Phase::MaybeSent };
+            let fault = Fault::new(FaultClass::Crash, phase, message);
             let next = after_fault(&fault, &self.standing(step, effect, write), &self.retry(step));
             let next = self.allowed(step, write, next, false);
             write_event(step.clone(), effect.clone(), WriteEvent::Faulted { fault, next })
@@ -244,6 +261,19 @@ impl Decider<'_> {
             write.state.word(),
         ))
     }
+}
+
+/// Why a write that may have happened can no longer be repeated: it waited for its next attempt until the other side had
+/// forgotten its key.
+fn forgotten(write: &Write, now: Timestamp) -> Option<Fault> {
+    let WriteSemantics::Keyed { ttl } = write.proposal.semantics else { return None };
+    let doubt = write.doubt.as_ref().filter(|_| write.age(now) >= ttl)?;
+    let seconds = ttl.as_secs();
+    let message = format!(
+        "{}; the other side knew its key for {seconds} s, which have passed",
+        doubt.message
+    );
+    (!planted(Mutant::KeyedBeyondTtl)).then(|| Fault { message, ..doubt.clone() })
 }
 
 pub(super) fn write_event(step: StepName, effect: EffectRef, event: WriteEvent) -> Event {

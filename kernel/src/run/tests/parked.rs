@@ -145,6 +145,26 @@ fn a_parked_probe_goes_on_as_a_probe() {
     assert_eq!(bench.did(probed(found))[0], "write.landed");
 }
 
+/// Its connector has room again before the other side shows what was written.
+#[test]
+fn a_parked_probe_is_not_called_before_it_can_find_anything() {
+    let lag = std::time::Duration::from_secs(45);
+    let mut bench = Bench::new().allowing();
+    bench.triaged(true);
+    bench.proposed(WriteSemantics::Searchable { visibility_lag: lag });
+    bench.attempt();
+    bench.did(Command::Recover);
+    let shown = bench.now.after(lag);
+    bench.did(park(shown));
+    let call =
+        |bench: &mut Bench| bench.did(Command::Unpark { connector: "mail".parse().unwrap() });
+    assert!(call(&mut bench).is_empty(), "it waits for time, and not for its connector");
+    bench.now = shown;
+    assert_eq!(call(&mut bench), ["write.unparked"]);
+    let probe = Action::Probe { step: step("send"), effect: super::bench::call(), at: shown };
+    assert_eq!(outstanding(&bench.run), [probe]);
+}
+
 /// Taking back waits until it is found out what there is to take back, however long that takes.
 #[test]
 fn a_parked_probe_outlives_the_end_of_its_run() {

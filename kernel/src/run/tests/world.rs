@@ -493,7 +493,7 @@ impl World {
         assert_eq!(is_at_rest(&next), outstanding(&next).is_empty());
         let mut old = next.clone();
         old.stream_seq = StreamSeq(SNAPSHOT_EVERY);
-        let stored = snapshot(&old, StreamSeq(0)).unwrap();
+        let stored = snapshot(&old, StreamSeq(0), SNAPSHOT_EVERY).unwrap();
         assert_eq!(restore(id.clone(), &stored, &self.shelf), Some(old), "a snapshot is the state");
         self.project(before.as_ref(), &next, &events);
         self.seen.extend(events.iter().map(Event::kind));

@@ -99,6 +99,37 @@ fn a_crash_in_mid_attempt_follows_the_semantics() {
 }
 
 #[test]
+fn what_may_have_happened_is_not_repeated_once_the_other_side_has_forgotten_its_key() {
+    let hour = std::time::Duration::from_secs(3600);
+    let mut bench = Bench::new().allowing();
+    bench.triaged(true);
+    bench.proposed(WriteSemantics::Keyed { ttl: hour });
+    bench.attempt();
+    bench.fault(1, Phase::MaybeSent);
+    assert_eq!(bench.state(), "retrying");
+    bench.now = bench.now.after(hour);
+    assert_eq!(bench.attempt(), ["write.faulted"]);
+    assert_eq!(bench.state(), "ambiguous");
+    let known = Decision::Resolve { happened: false };
+    bench.decide(known);
+    assert_eq!(bench.attempt(), ["write.attempted"], "what did not happen may be tried again");
+}
+
+#[test]
+fn a_wait_that_the_other_side_asks_for_is_believed_for_an_hour() {
+    let mut bench = Bench::new().allowing();
+    bench.triaged(true);
+    bench.proposed(WriteSemantics::Opaque);
+    bench.attempt();
+    let mut fault = Fault::new(FaultClass::Throttled, Phase::Answered, "in ten years");
+    fault.retry_at = Some(Timestamp(u64::MAX));
+    bench.did(Command::Fault { step: step("send"), effect: call(), attempt: 1, fault });
+    let due = bench.run.next_due();
+    let Some(Action::Attempt { at, .. }) = outstanding(&bench.run).pop() else { panic!("{due:?}") };
+    assert_eq!(at, bench.now.after(std::time::Duration::from_secs(3600)));
+}
+
+#[test]
 fn an_ambiguous_write_is_never_approved_into_a_second_one() {
     let mut bench = Bench::new().allowing();
     bench.triaged(true);
@@ -201,11 +232,11 @@ fn the_fold_of_the_history_and_the_snapshot_are_the_live_state() {
     bench.fault(1, Phase::MaybeSent);
     assert_eq!(bench.folded(), bench.run);
     bench.run.stream_seq = StreamSeq(SNAPSHOT_EVERY);
-    let bytes = snapshot(&bench.run, StreamSeq(0)).expect("a snapshot is due");
+    let bytes = snapshot(&bench.run, StreamSeq(0), SNAPSHOT_EVERY).expect("a snapshot is due");
     let id: RunId = "r1".parse().unwrap();
     assert_eq!(restore(id.clone(), &bytes, &bench.shelf), Some(bench.run.clone()));
     assert_eq!(restore(id, &bytes[1..], &bench.shelf), None, "what does not read is ignored");
-    assert_eq!(snapshot(&bench.run, StreamSeq(1)), None, "too soon");
+    assert_eq!(snapshot(&bench.run, StreamSeq(1), SNAPSHOT_EVERY), None, "too soon");
 }
 
 const SIDE_BY_SIDE: &str = r#"
