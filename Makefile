@@ -2,7 +2,7 @@
 
 FEATURES := --all-features
 
-.PHONY: demo test lint setup
+.PHONY: demo test lint setup sim
 
 demo: setup
 	cargo run --features faiss -- demo
@@ -10,6 +10,16 @@ demo: setup
 test:
 	scripts/setup.sh test
 	cargo test --workspace $(FEATURES)
+
+# The campaign: every single fault, 20,000 seeds, 300 on real fjall, and planted bugs. Minutes, and a build of its own.
+SIM := cargo run --quiet --profile sim -p soloist --features mutants -- sim
+
+sim:
+	scripts/setup.sh test
+	$(SIM) exhaust --scenario all
+	$(SIM) sweep --scenario all --seeds 3400
+	$(SIM) sweep --scenario all --seeds 50 --real-disk
+	$(SIM) mutants --scenario all --seeds 200
 
 lint:
 	scripts/setup.sh

@@ -13,5 +13,6 @@ mod library;
 mod runs;
 mod scenarios;
 mod serve;
+mod sim;
 mod tidy;
 mod tree;

@@ -3,6 +3,7 @@
 mod definitions;
 mod inbox;
 mod runs;
+mod sim;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ pub(crate) use self::{
     definitions::{PolicyCommand, WorkflowCommand},
     inbox::InboxCommand,
     runs::{EventCommand, RunCommand},
+    sim::{
+        ExhaustArguments, MutantsArguments, PlanArguments, RunArguments, SimCommand, SweepArguments,
+    },
 };
 use crate::company::scenario::Scenario;
 
@@ -112,6 +116,11 @@ pub(crate) enum Command {
         /// Accept that records were lost: go on from the last good one. What was lost is named first.
         #[arg(long)]
         accept_loss: bool,
+    },
+    /// Simulate: the whole kernel in one seeded world, with the faults of its APIs, its disk and its power supply.
+    Sim {
+        #[command(subcommand)]
+        what: SimCommand,
     },
     /// Measure.
     Bench {

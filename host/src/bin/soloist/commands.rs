@@ -11,5 +11,6 @@ mod reload;
 pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod serve;
+pub(crate) mod sim;
 pub(crate) mod tree;
 pub(crate) mod workflow;

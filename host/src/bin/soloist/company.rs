@@ -2,7 +2,7 @@
 //!
 //! The mail company is the one that `soloist` is used with: `agents.rs` has its agents, `sample.rs` some mail for it. The
 //! others are worked examples, which `scenario.rs` puts together: `outreach.rs`, `invoicing.rs`, `content.rs`,
-//! `qualification.rs`.
+//! `qualification.rs`. `simulated.rs` has each of them worked in a simulation.
 
 mod agents;
 mod content;
@@ -11,6 +11,7 @@ mod outreach;
 mod qualification;
 pub(crate) mod sample;
 pub(crate) mod scenario;
+pub(crate) mod simulated;
 
 #[cfg(test)]
 mod broken;
@@ -50,12 +51,11 @@ pub(crate) fn catalog(config: &Config) -> Result<Catalog, Failure> {
 }
 
 fn mail_staff(config: &Config) -> Result<Builder, Failure> {
-    Ok(Soloist::builder()
-        .agent(agents::Triage)
-        .agent(agents::Sender)
-        .agent(agents::Draft)
-        .agent(agents::Remember)
-        .connector(MAIL, connector(config)?))
+    Ok(mail_agents(Soloist::builder()).connector(MAIL, connector(config)?))
+}
+
+fn mail_agents(builder: Builder) -> Builder {
+    builder.agent(agents::Triage).agent(agents::Sender).agent(agents::Draft).agent(agents::Remember)
 }
 
 /// The kernel that `config` describes. With `interval` it looks for mail by itself.

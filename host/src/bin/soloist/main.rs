@@ -36,6 +36,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    // A simulation is the same everywhere: no configuration, no logs, and each has a runtime of its own.
+    if let Command::Sim { what } = cli.command {
+        return commands::sim::sim(what, cli.json);
+    }
     let config = Config::load(&cli)?;
     let filter = EnvFilter::try_new(&config.log).map_err(|error| {
         Failure::new(Exit::Usage, format!("`log` is {:?}: {error}", config.log))
@@ -76,6 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 commands::doctor::doctor(&config, accept_loss, cli.json)
             }
             Command::Bench { what } => commands::bench::bench(what, cli.json).await,
+            Command::Sim { .. } => unreachable!("it was done above"),
         }
     })
 }

@@ -46,3 +46,8 @@ pub(crate) fn folder(data: &Path) -> Result<PathBuf, Failure> {
     }
     Ok(folder)
 }
+
+/// The text of the mail `name`.
+pub(super) fn mail(name: &str) -> Option<&'static str> {
+    MAILS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

@@ -41,7 +41,7 @@ macro_rules! company {
 }
 
 /// A definition: its file's name and its text.
-type Definition = (&'static str, &'static str);
+pub(super) type Definition = (&'static str, &'static str);
 
 impl Scenario {
     /// Its name: of the flag, of its first workflow, and of that one's run.
@@ -72,7 +72,7 @@ impl Scenario {
         }
     }
 
-    fn workflows(self) -> &'static [Definition] {
+    pub(super) fn workflows(self) -> &'static [Definition] {
         match self {
             Self::Outreach => &[company!("outreach-lead.toml"), company!("outreach.toml")],
             Self::Invoicing => &[company!("invoice.toml"), company!("invoicing.toml")],
@@ -102,17 +102,21 @@ impl Scenario {
 
     /// Its workflows, policy and agents, without connectors. A policy that is configured takes the place of its own.
     pub(super) fn rules(self, config: &Config) -> Result<Builder, Failure> {
-        let builder = Soloist::builder().policy(self.judges(config)?);
-        let mut builder = match self {
-            Self::Outreach => outreach::agents(builder),
-            Self::Invoicing => invoicing::agents(builder),
-            Self::Content => content::agents(builder),
-            Self::Qualification => qualification::agents(builder),
-        };
+        let mut builder = self.staffed(Soloist::builder()).policy(self.judges(config)?);
         for (file, text) in self.workflows() {
             builder = builder.workflow(parsed_workflow(file, text)?);
         }
         Ok(builder)
+    }
+
+    /// Adds its agents to a kernel.
+    pub(super) fn staffed(self, builder: Builder) -> Builder {
+        match self {
+            Self::Outreach => outreach::agents(builder),
+            Self::Invoicing => invoicing::agents(builder),
+            Self::Content => content::agents(builder),
+            Self::Qualification => qualification::agents(builder),
+        }
     }
 }
 
