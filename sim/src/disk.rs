@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use self::real::Real;
 use crate::{
     plan::{Kind, Moment},
-    trace::What,
+    trace::{Rolling, What},
     world::{Access, State, Strike, World},
 };
 
@@ -375,13 +375,8 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
     let mut kinds = String::new();
     for (index, entry) in append.entries.iter().enumerate() {
         let at = Seq(first + index as u64);
-        state.ordered(
-            entry
-                .stream
-                .as_str()
-                .bytes()
-                .fold(at.0, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
-        );
+        state.interleaving.feed(&at.0.to_le_bytes());
+        state.interleaving.feed(entry.stream.as_str().as_bytes());
         state.line(
             lane(entry.stream.as_str()),
             What::Append,
@@ -389,7 +384,8 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
                 "append {number}: {} (record {at}, {} bytes, {:08x})",
                 entry.kind,
                 entry.payload.len(),
-                short(&entry.payload)
+                // Two traces differ when their records do.
+                Rolling::of(&entry.payload) >> 32
             ),
         );
         let mut watch = std::mem::take(&mut state.watch);
@@ -409,13 +405,6 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
     }
     let moment = Moment::After;
     state.strike(&Strike::Journal { number, moment, state: &kinds });
-}
-
-/// A hash of what a record says (FNV-1a), so that two traces differ when their records do.
-fn short(payload: &[u8]) -> u32 {
-    payload
-        .iter()
-        .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// A run has a lane of its own; the rest of the journal is one.

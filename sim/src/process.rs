@@ -1,17 +1,13 @@
 //! What a kernel is mounted on in one process: its world, and the connectors over the simulated wire.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use serde_json::Value;
 use soloist_actors::Builder;
-use soloist_connectors::{
-    Compensation, Connector, Done, Env, Intent, Manifest, Page, Plan, Probe, Seen,
-};
+use soloist_connectors::{Connector, Env, Intent};
 use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
-    id::{EffectId, OperationName},
-    labels::Labeled,
+    id::{BadName, EffectId},
     payload::Payload,
 };
 
@@ -25,7 +21,7 @@ use crate::{
 pub struct Process {
     env: Env,
     access: Access,
-    remotes: BTreeMap<String, Arc<Remote>>,
+    remotes: BTreeMap<String, Remote>,
 }
 
 impl Process {
@@ -37,7 +33,7 @@ impl Process {
                 access: access.clone(),
                 ledger: systems.ledgers.get(name).cloned(),
             };
-            (name.clone(), Arc::new(remote))
+            (name.clone(), remote)
         };
         let remotes = systems.connectors.iter().map(remote).collect();
         Self { env, access: access.clone(), remotes }
@@ -49,7 +45,7 @@ impl Process {
 
     pub(crate) fn mounted(&self, mut builder: Builder, systems: &Systems) -> Builder {
         for name in systems.connectors.keys() {
-            builder = builder.connector(name, Shared(self.remotes[name].clone()));
+            builder = builder.connector(name, self.remotes[name].clone());
         }
         builder
     }
@@ -70,7 +66,7 @@ impl Process {
 /// An API as a vendor's client library calls it. See [`Process::sdk`].
 #[derive(Clone)]
 pub struct Sdk {
-    remote: Arc<Remote>,
+    remote: Remote,
     env: Env,
     access: Access,
 }
@@ -88,18 +84,15 @@ impl Sdk {
             state.sdk_calls
         });
         let Some(number) = number else { return std::future::pending().await };
-        let id = |text: String| {
-            text.parse().map_err(|error: soloist_kernel::id::BadName| error.to_string())
-        };
+        let bad = |error: BadName| error.to_string();
         let key = EffectId {
-            run: soloist_kernel::id::RunId::new(format!("sdk-{number}"))
-                .map_err(|error| error.to_string())?,
-            step: soloist_kernel::id::StepName::new("sdk").map_err(|error| error.to_string())?,
-            name: soloist_kernel::id::EffectName::new("call").map_err(|error| error.to_string())?,
+            run: format!("sdk-{number}").parse().map_err(bad)?,
+            step: "sdk".parse().map_err(bad)?,
+            name: "call".parse().map_err(bad)?,
             occurrence: 0,
         };
         let intent = Intent {
-            operation: id(operation.to_owned())?,
+            operation: operation.parse().map_err(bad)?,
             arguments: Payload::of(arguments).map_err(|error| error.to_string())?,
             key: key.key(),
             at: self.env.now(),
@@ -110,44 +103,5 @@ impl Sdk {
         let late = || Fault::new(FaultClass::Deadline, Phase::MaybeSent, "no answer in time");
         let answer = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(late()));
         answer.map(|receipt| receipt.value()).map_err(words)
-    }
-}
-
-/// A connector that others hold as well.
-struct Shared(Arc<Remote>);
-
-#[async_trait]
-impl Connector for Shared {
-    fn manifest(&self) -> &Manifest {
-        self.0.manifest()
-    }
-
-    async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {
-        self.0.pull(env, seen, limit).await
-    }
-
-    async fn read(
-        &self,
-        env: &Env,
-        operation: &OperationName,
-        arguments: &Payload,
-    ) -> Result<Labeled<Payload>, Fault> {
-        self.0.read(env, operation, arguments).await
-    }
-
-    fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
-        self.0.plan(intent)
-    }
-
-    async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault> {
-        self.0.execute(env, plan, attempt).await
-    }
-
-    async fn probe(&self, env: &Env, plan: &Plan) -> Result<Probe, Fault> {
-        self.0.probe(env, plan).await
-    }
-
-    fn compensate(&self, done: &Done<'_>) -> Result<Compensation, Fault> {
-        self.0.compensate(done)
     }
 }

@@ -33,7 +33,8 @@ use crate::{
 /// Longest that a call takes on the wire when nothing is wrong, in milliseconds.
 const LATENCY_MS_MAX: u64 = 400;
 
-/// A connector on this side of a simulated wire.
+/// A connector on this side of a simulated wire. Clones are the same one.
+#[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) name: String,
     pub(crate) inner: Arc<dyn Connector>,

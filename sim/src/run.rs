@@ -381,7 +381,7 @@ fn outcome(scenario: &Scenario, world: World, count: finale::Count) -> Outcome {
         virtual_ms: state.now_ms(),
         lines,
         hash,
-        interleaving: state.interleaving(),
+        interleaving: state.interleaving.get(),
         runs: count.runs,
         parked: count.asked,
         calls: state.apis.iter().map(|(api, at)| (api.clone(), at.calls)).collect(),

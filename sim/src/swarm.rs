@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::{
     chance::Chance,
     outcome::Outcome,
-    plan::{Drift, Fault, Kind, ModelFault, Moment, Plan, RetryAfter, Trigger},
+    plan::{Class, Drift, Fault, Kind, ModelFault, Moment, Plan, RetryAfter, Trigger},
     run::{Options, run},
     scenario::Scenario,
 };
@@ -304,36 +304,17 @@ pub(crate) const MODEL_FAULTS: [ModelFault; 8] = [
 
 /// The names of the kinds that plans of `scenario` can hold.
 pub(crate) fn kinds(scenario: &Scenario) -> Vec<String> {
-    let api = String::new;
-    let mut kinds = of_calls(&mut Chance::of(0, "kinds", 0));
-    kinds.extend([
-        Kind::Outage { api: api(), ms: 0 },
-        Kind::Revoked { api: api(), ms: 0 },
-        Kind::Quota { api: api(), calls: 0, ms: 0 },
-        Kind::Stale { api: api(), ms: 0 },
-        Kind::Kill { actor: api() },
-        Kind::Stop { actor: api() },
-        Kind::Pause { ms: 0 },
-        Kind::Crash,
-        Kind::PowerLoss { keep: 0 },
-        Kind::SyncFails,
-        Kind::Full,
-        Kind::Torn,
-        Kind::Flipped,
-        Kind::Truncated,
-        Kind::Older,
-        Kind::ClockJump { ms: 0 },
-    ]);
-    if !scenario.models.is_empty() {
-        kinds.push(Kind::Model { how: ModelFault::Refusal });
-    }
-    if scenario.has_webhooks {
-        kinds.extend(of_webhooks(&mut Chance::of(0, "kinds", 0)));
-    }
-    if scenario.asks {
-        kinds.extend([Kind::DecidesTwice, Kind::DecidesStale, Kind::Cancels]);
-        kinds.extend(scenario.deploys.is_some().then_some(Kind::Deploys));
-    }
-    kinds.retain(|kind| scenario.faults.allows(kind));
-    kinds.iter().map(Kind::name).collect()
+    let is_there = |kind: &Kind| match kind.class() {
+        Class::Model => !scenario.models.is_empty(),
+        Class::Webhook => scenario.has_webhooks,
+        Class::Operator if *kind == Kind::Deploys => scenario.asks && scenario.deploys.is_some(),
+        Class::Operator => scenario.asks,
+        Class::Call | Class::Api | Class::Actor | Class::Process | Class::Disk | Class::Clock => {
+            true
+        }
+    };
+    let each = Kind::each().into_iter();
+    each.filter(|kind| is_there(kind) && scenario.faults.allows(kind))
+        .map(|kind| kind.name())
+        .collect()
 }

@@ -159,7 +159,6 @@ struct Tally {
     swept: Swept,
     virtual_ms: u64,
     sometimes: BTreeMap<String, bool>,
-    seen: BTreeMap<String, u64>,
     interleavings: std::collections::BTreeSet<u64>,
 }
 
@@ -198,26 +197,20 @@ impl Tally {
         for (what, held) in &outcome.sometimes {
             *self.sometimes.entry(what.clone()).or_default() |= held;
         }
-        for (what, count) in &outcome.seen {
-            *self.seen.entry(what.clone()).or_default() += count;
-        }
         if let Some(invariant) = outcome.broken() {
             swept.violations += 1;
             *swept.by_invariant.entry(invariant.to_owned()).or_default() += 1;
-            swept.failures.push(outcome);
-            swept.failures.sort_by_key(|outcome| (outcome.plan.faults.len(), outcome.plan.seed));
-            swept.failures.truncate(KEPT_MAX);
+            keep(&mut swept.failures, [outcome]);
         }
     }
 
     fn add(&mut self, other: Self) {
-        let Self { swept, virtual_ms, sometimes, seen, interleavings } = other;
+        let Self { swept, virtual_ms, sometimes, interleavings } = other;
         self.virtual_ms += virtual_ms;
         self.interleavings.extend(interleavings);
         for (what, held) in sometimes {
             *self.sometimes.entry(what).or_default() |= held;
         }
-        add(&mut self.seen, seen);
         let own = &mut self.swept;
         own.violations += swept.violations;
         own.doubled += swept.doubled;
@@ -228,15 +221,13 @@ impl Tally {
         own.parked += swept.parked;
         add(&mut own.by_invariant, swept.by_invariant);
         add(&mut own.coverage, swept.coverage);
-        own.failures.extend(swept.failures);
-        own.failures.sort_by_key(|outcome| (outcome.plan.faults.len(), outcome.plan.seed));
-        own.failures.truncate(KEPT_MAX);
+        keep(&mut own.failures, swept.failures);
         own.differences.extend(swept.differences);
         own.differences.truncate(KEPT_MAX);
     }
 
     fn swept(self, scenario: &Scenario, seeds: u64, took: Duration) -> Swept {
-        let Self { mut swept, virtual_ms, sometimes, interleavings, .. } = self;
+        let Self { mut swept, virtual_ms, sometimes, interleavings } = self;
         let seconds = took.as_secs_f64().max(f64::EPSILON);
         swept.scenario = scenario.name().to_owned();
         swept.seeds = seeds;
@@ -253,6 +244,13 @@ impl Tally {
         swept.sometimes_missed.extend(missed.into_iter().map(|kind| format!("the fault {kind}")));
         swept
     }
+}
+
+/// Keeps the failures with the fewest faults.
+fn keep(kept: &mut Vec<Outcome>, more: impl IntoIterator<Item = Outcome>) {
+    kept.extend(more);
+    kept.sort_by_key(|outcome| (outcome.plan.faults.len(), outcome.plan.seed));
+    kept.truncate(KEPT_MAX);
 }
 
 fn add(all: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {

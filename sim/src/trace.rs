@@ -58,10 +58,28 @@ pub(crate) struct Trace {
 
 /// FNV-1a: it is fed some bytes at a time, and nobody attacks it.
 #[derive(Clone, Copy, Debug)]
-struct Rolling(u64);
+pub(crate) struct Rolling(u64);
+
+impl Default for Rolling {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
 
 impl Rolling {
-    fn feed(&mut self, bytes: &[u8]) {
+    /// The hash of `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> u64 {
+        let mut hash = Self::default();
+        hash.feed(bytes);
+        hash.0
+    }
+
+    /// The hash of everything that it was fed.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -77,7 +95,7 @@ impl Write for Rolling {
 
 impl Trace {
     pub(crate) fn new(keep: bool) -> Self {
-        Self { hash: Rolling(0xcbf2_9ce4_8422_2325), count: 0, kept: keep.then(Vec::new) }
+        Self { hash: Rolling::default(), count: 0, kept: keep.then(Vec::new) }
     }
 
     pub(crate) fn line(
@@ -100,7 +118,7 @@ impl Trace {
 
     /// The hash of everything so far.
     pub(crate) fn hash(&self) -> u64 {
-        self.hash.0
+        self.hash.get()
     }
 
     /// Lines so far.

@@ -28,7 +28,7 @@ use crate::{
     check::journal::Watch,
     outcome::Violation,
     plan::{Kind, Plan},
-    trace::{Trace, What},
+    trace::{Rolling, Trace, What},
 };
 
 /// When every simulation begins: a Monday, 06:13:20 UTC.
@@ -90,7 +90,8 @@ pub(crate) struct State {
     points: u64,
     /// Points at one moment of virtual time, and when.
     at_once: (u64, u64),
-    interleaving: u64,
+    /// The order in which records were appended, as a hash.
+    pub(crate) interleaving: Rolling,
     pub(crate) decisions: u32,
     pub(crate) webhooks: u32,
     pub(crate) coverage: BTreeMap<String, u64>,
@@ -140,7 +141,7 @@ impl World {
             syncs: 0,
             points: 0,
             at_once: (0, 0),
-            interleaving: 0,
+            interleaving: Rolling::default(),
             decisions: 0,
             webhooks: 0,
             coverage: BTreeMap::new(),
@@ -298,10 +299,6 @@ impl State {
 
     pub(crate) fn points(&self) -> u64 {
         self.points
-    }
-
-    pub(crate) fn interleaving(&self) -> u64 {
-        self.interleaving
     }
 
     /// Whether the clock on the wall has jumped.

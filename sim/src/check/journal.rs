@@ -23,8 +23,6 @@ pub(crate) struct Watch {
     reported: BTreeMap<RunId, Digest>,
     /// What waits until when.
     waits: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
-    /// Writes of a run that have landed and may be taken back, in order.
-    landed: BTreeMap<RunId, Vec<String>>,
     /// The last record that is fsynced.
     pub(crate) synced: Seq,
 }
@@ -36,7 +34,6 @@ pub(crate) struct Known {
     pub(crate) attempts: BTreeMap<u32, (Seq, Timestamp)>,
     /// Whether an attempt may have happened and nobody has found out since.
     doubt: bool,
-    resolved: bool,
 }
 
 /// What is wrong with what was appended.
@@ -153,7 +150,6 @@ impl Watch {
                 semantics: proposal.semantics,
                 attempts: BTreeMap::new(),
                 doubt: false,
-                resolved: false,
             };
             self.writes.insert(key, known);
             return;
@@ -185,16 +181,11 @@ impl Watch {
                     let what = format!("{id} is recorded as landed and has not happened");
                     problems.push(("landed-happened", what));
                 }
-                self.landed.entry(id.run.clone()).or_default().push(key);
             }
             WriteEvent::Faulted { fault, .. } => {
                 known.doubt &= fault.phase == soloist_kernel::fault::Phase::MaybeSent;
             }
-            WriteEvent::ProvenAbsent { .. } => known.doubt = false,
-            WriteEvent::Resolved { happened, .. } => {
-                known.doubt = false;
-                known.resolved = happened;
-            }
+            WriteEvent::ProvenAbsent { .. } | WriteEvent::Resolved { .. } => known.doubt = false,
             _ => {}
         }
     }

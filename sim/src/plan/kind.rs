@@ -241,6 +241,77 @@ pub enum Class {
 }
 
 impl Kind {
+    /// One of each kind, with the least that it can be told.
+    #[must_use]
+    pub fn each() -> Vec<Self> {
+        let none = String::new;
+        let each = vec![
+            Self::Slow { ms: 0 },
+            Self::Refused,
+            Self::Unresolved,
+            Self::Untrusted,
+            Self::LostBefore,
+            Self::LostAfter,
+            Self::ResetBefore,
+            Self::ResetAfter,
+            Self::Stalled,
+            Self::Throttled { retry_after: RetryAfter::Missing },
+            Self::Unavailable,
+            Self::Declined,
+            Self::Unauthorised,
+            Self::ClockRefused,
+            Self::Garbled,
+            Self::WrongType,
+            Self::Drifted { how: Drift::Missing },
+            Self::Panic,
+            Self::Outage { api: none(), ms: 0 },
+            Self::Revoked { api: none(), ms: 0 },
+            Self::Quota { api: none(), calls: 0, ms: 0 },
+            Self::Stale { api: none(), ms: 0 },
+            Self::Kill { actor: none() },
+            Self::Stop { actor: none() },
+            Self::Pause { ms: 0 },
+            Self::Crash,
+            Self::PowerLoss { keep: 0 },
+            Self::SyncFails,
+            Self::Full,
+            Self::Torn,
+            Self::Flipped,
+            Self::Truncated,
+            Self::Older,
+            Self::ClockJump { ms: 0 },
+            Self::Model { how: ModelFault::Refusal },
+            Self::Duplicate,
+            Self::Reordered,
+            Self::Late { ms: 0 },
+            Self::Lost,
+            Self::DecidesTwice,
+            Self::DecidesStale,
+            Self::Cancels,
+            Self::Deploys,
+        ];
+        // A new kind does not compile until it is named here, and so above.
+        for kind in &each {
+            match kind {
+                Self::Slow { .. } | Self::Refused | Self::Unresolved | Self::Untrusted => {}
+                Self::LostBefore | Self::LostAfter | Self::ResetBefore | Self::ResetAfter => {}
+                Self::Stalled | Self::Throttled { .. } | Self::Unavailable | Self::Declined => {}
+                Self::Unauthorised | Self::ClockRefused | Self::Garbled | Self::WrongType => {}
+                Self::Drifted { .. } | Self::Panic | Self::Model { .. } | Self::Outage { .. } => {}
+                Self::Revoked { .. }
+                | Self::Quota { .. }
+                | Self::Stale { .. }
+                | Self::Duplicate => {}
+                Self::Reordered | Self::Late { .. } | Self::Lost | Self::Kill { .. } => {}
+                Self::Stop { .. } | Self::Pause { .. } | Self::Crash | Self::PowerLoss { .. } => {}
+                Self::SyncFails | Self::Full | Self::Torn | Self::Flipped | Self::Truncated => {}
+                Self::Older | Self::ClockJump { .. } | Self::DecidesTwice | Self::DecidesStale => {}
+                Self::Cancels | Self::Deploys => {}
+            }
+        }
+        each
+    }
+
     /// What it is a fault of.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -292,12 +363,6 @@ impl Kind {
             Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
             _ => String::new(),
         }
-    }
-
-    /// Whether the process ends by it.
-    #[must_use]
-    pub fn is_fatal(&self) -> bool {
-        matches!(self.class(), Class::Process | Class::Disk)
     }
 }
 

@@ -169,11 +169,6 @@ impl State {
             self.die(Kind::Crash);
         }
     }
-
-    /// Something was handled: the order of these is the interleaving.
-    pub(crate) fn ordered(&mut self, what: u64) {
-        self.interleaving = (self.interleaving ^ what).wrapping_mul(0x0100_0000_01b3);
-    }
 }
 
 /// Points in one simulation after which it is clear as well, for those who wait a little each time.
