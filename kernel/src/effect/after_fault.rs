@@ -1,7 +1,8 @@
 //! What follows a failed attempt: the table of phases and semantics.
 //!
 //! `NotSent` and an answer that says "no" are certain, so they may be repeated under any semantics. `MaybeSent` is not:
-//! there the declared semantics decide, and [`WriteSemantics::Opaque`] asks the operator.
+//! there the declared semantics decide, and [`WriteSemantics::Opaque`] asks the operator. What is certain of one attempt says
+//! nothing of an earlier one: as long as that may have happened, only the other side's word on the thing itself settles it.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +69,11 @@ pub struct Standing {
 /// What follows `fault` of an attempt.
 #[must_use]
 pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> AfterFault {
-    // An attempt that did not leave, or was put off, says nothing of an earlier one that may have happened.
+    // An attempt that did not leave, or that the other side would not look at, says nothing of an earlier one that may have
+    // happened. Only a refusal of the thing itself does: it has it under this key.
     let certain = match fault.phase {
         Phase::NotSent => !standing.doubt,
-        Phase::Answered => !(standing.doubt && fault.class.passes()),
+        Phase::Answered => !standing.doubt || fault.class == FaultClass::Declined,
         Phase::MaybeSent => planted(Mutant::MaybeSentIsNotSent),
     };
     if certain {
@@ -80,8 +82,9 @@ pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> A
     match standing.semantics {
         WriteSemantics::Opaque if planted(Mutant::OpaqueIsRetried) => again(fault, standing, retry),
         WriteSemantics::Keyed { ttl } if standing.age < ttl || planted(Mutant::KeyedBeyondTtl) => {
-            let may_repeat = retry.allows_after(standing.attempts);
-            if may_repeat {
+            // A credential that is refused now is refused at once again: the operator is told while there is time.
+            let in_vain = fault.phase != Phase::MaybeSent && !fault.class.passes();
+            if retry.allows_after(standing.attempts) && !in_vain {
                 AfterFault::Retry { at: due(fault, standing, retry) }
             } else {
                 AfterFault::Ask
@@ -233,6 +236,18 @@ mod tests {
         assert_eq!(next, AfterFault::Retry { at: NOW });
         let declined = Fault::new(FaultClass::Declined, Phase::Answered, "no funds");
         assert_eq!(after_fault(&declined, &doubtful(2), &RetryPolicy::WRITE), AfterFault::Fail);
+    }
+
+    /// The first attempt may have landed. That the credential has expired since, or that this request is not understood, says
+    /// nothing of it.
+    #[test]
+    fn an_attempt_that_was_not_looked_at_does_not_settle_an_earlier_doubt() {
+        for class in [FaultClass::Auth, FaultClass::Invalid, FaultClass::Bug] {
+            let fault = Fault::new(class, Phase::Answered, "no");
+            let doubtful = Standing { doubt: true, ..standing(KEYED, 2) };
+            assert_eq!(after_fault(&fault, &doubtful, &RetryPolicy::WRITE), AfterFault::Ask);
+            check(KEYED, class, Phase::Answered, 2, AfterFault::Fail);
+        }
     }
 
     #[test]

@@ -105,6 +105,12 @@ impl Decider<'_> {
         let write = self.attempting(&step, &effect, attempt)?;
         let next = after_fault(&fault, &self.standing(&step, &effect, write), &self.retry(&step));
         let next = self.allowed(&step, write, next, fault.phase != Phase::MaybeSent);
+        let fault = match (next, &write.doubt) {
+            (AfterFault::Ask, Some(doubt)) if fault.phase != Phase::MaybeSent => {
+                still_in_doubt(fault, doubt)
+            }
+            _ => fault,
+        };
         Ok(vec![write_event(step, effect, WriteEvent::Faulted { fault, next })])
     }
 
@@ -274,6 +280,12 @@ fn forgotten(write: &Write, now: Timestamp) -> Option<Fault> {
         doubt.message
     );
     (!planted(Mutant::KeyedBeyondTtl)).then(|| Fault { message, ..doubt.clone() })
+}
+
+/// The evidence for the operator when the last attempt certainly did not happen and an earlier one may have.
+fn still_in_doubt(fault: Fault, doubt: &Fault) -> Fault {
+    let message = format!("{}; of an earlier attempt: {}", fault.message, doubt.message);
+    Fault { message, ..fault }
 }
 
 pub(super) fn write_event(step: StepName, effect: EffectRef, event: WriteEvent) -> Event {

@@ -115,6 +115,24 @@ fn what_may_have_happened_is_not_repeated_once_the_other_side_has_forgotten_its_
     assert_eq!(bench.attempt(), ["write.attempted"], "what did not happen may be tried again");
 }
 
+/// The charge landed and its answer was lost; by the retry the credential has expired. That the retry certainly did nothing
+/// says nothing of the charge.
+#[test]
+fn a_refused_credential_leaves_an_earlier_doubt_to_the_operator() {
+    let mut bench = Bench::new().allowing();
+    bench.triaged(true);
+    bench.proposed(WriteSemantics::Keyed { ttl: std::time::Duration::from_secs(3600) });
+    bench.attempt();
+    bench.fault(1, Phase::MaybeSent);
+    bench.now = bench.now.after(std::time::Duration::from_secs(60));
+    bench.attempt();
+    let fault = Fault::new(FaultClass::Auth, Phase::Answered, "the token has expired");
+    bench.did(Command::Fault { step: step("send"), effect: call(), attempt: 2, fault });
+    let write = bench.run.write(&step("send"), &call()).unwrap();
+    let WriteState::Ambiguous { fault, .. } = &write.state else { panic!("{:?}", write.state) };
+    assert!(fault.message.contains("; of an earlier attempt: "), "{}", fault.message);
+}
+
 #[test]
 fn a_wait_that_the_other_side_asks_for_is_believed_for_an_hour() {
     let mut bench = Bench::new().allowing();
