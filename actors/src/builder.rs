@@ -198,11 +198,12 @@ impl Builder {
         check_tools(&catalog)?;
         let subscriptions = check_subscriptions(self.subscriptions, &agents)?;
         // What is wrong whatever the journal holds is said before it is touched.
-        if let Err(problems) = check_workflows(&self.workflows, BTreeMap::new(), &catalog) {
-            let certain = |problem: &Problem| problem.field.as_deref() != Some("workflow");
-            if problems.iter().any(certain) {
-                return Err(OpenError::Workflows(problems));
-            }
+        let alone = check_workflows(&self.workflows, BTreeMap::new(), &catalog);
+        let certain = |problem: &Problem| problem.field.as_deref() != Some("workflow");
+        if let Err(problems) = &alone
+            && problems.iter().any(certain)
+        {
+            return Err(OpenError::Workflows(problems.clone()));
         }
         let journal: Arc<dyn Journal> = match (self.journal, self.data_dir) {
             (Some(journal), _) => journal,
@@ -212,10 +213,13 @@ impl Builder {
         let env = self.env.unwrap_or_else(|| Env::real(seed()));
         let log = Log::new(env.clone(), journal.clone());
         let notifier = log.notifier();
-        let workflows = Workflows::default();
+        let workflows = Workflows::of(&self.workflows);
         workflows.load(&*journal)?;
-        check_workflows(&self.workflows, workflows.all(), &catalog)
-            .map_err(OpenError::Workflows)?;
+        // Those that call workflows which only the journal has.
+        if alone.is_err() {
+            check_workflows(&self.workflows, workflows.all(), &catalog)
+                .map_err(OpenError::Workflows)?;
+        }
         for workflow in self.workflows {
             let (pinned, append) = Workflows::next(&workflow, &*journal, &env)?;
             if let Some(append) = append {
@@ -240,7 +244,7 @@ impl Builder {
             journal,
             log,
             policies,
-            mounts: Mounts::new(Mounted::new(agents, connectors, intakes)),
+            mounts: Mounts::new(Mounted::of(agents, connectors, intakes, catalog)),
             workflows,
             subscriptions,
             services: self.services,

@@ -290,6 +290,17 @@ impl Soloist {
         let context = self.context();
         views::fold(&*context.journal, id, None, &context.library())
     }
+
+    /// A run as a process that starts now would take it up: its newest snapshot, and the records after it. The same as
+    /// [`folded`](Self::folded), or the snapshot is wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn resumed(&self, id: &RunId) -> Result<Option<Run>, ReadError> {
+        let context = self.context();
+        views::resumed(&*context.journal, id, &context.library())
+    }
 }
 
 fn lost() -> DecideError {

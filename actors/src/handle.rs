@@ -369,13 +369,13 @@ impl Soloist {
     }
 }
 
-/// Waits for `condition`, looking each millisecond, for a second at most.
+/// Waits for `condition`, looking after 1 ms, 2 ms, 4 ms and so on, for a second at most.
 async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..1_000 {
+    for doublings in 0..10 {
         if condition() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1 << doublings)).await;
     }
 }
 

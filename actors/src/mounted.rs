@@ -44,6 +44,16 @@ impl Mounted {
         intakes: BTreeMap<ConnectorName, IntakeSpec>,
     ) -> Self {
         let catalog = catalog(&agents, &connectors);
+        Self::of(agents, connectors, intakes, catalog)
+    }
+
+    /// As [`new`](Self::new), with the catalogue that was made of the agents and connectors before.
+    pub(crate) fn of(
+        agents: Agents,
+        connectors: Connectors,
+        intakes: BTreeMap<ConnectorName, IntakeSpec>,
+        catalog: Catalog,
+    ) -> Self {
         Self { agents, connectors, intakes, catalog }
     }
 

@@ -173,18 +173,15 @@ pub fn folded(journal: &dyn Journal, id: &RunId) -> Result<Option<Run>, ReadErro
     fold(journal, id, None, &Workflows::default().shelf(journal))
 }
 
-/// A run as a process that starts now would take it up: its newest snapshot, and the records after it. The same as
-/// [`folded`], or the snapshot is wrong. `None` if there is no such run.
-///
-/// # Errors
-///
-/// [`ReadError`].
-pub fn resumed(journal: &dyn Journal, id: &RunId) -> Result<Option<Run>, ReadError> {
-    let workflows = Workflows::default();
-    let library = workflows.shelf(journal);
+/// As [`fold`], from the newest snapshot of the run if it has one.
+pub(crate) fn resumed(
+    journal: &dyn Journal,
+    id: &RunId,
+    library: &dyn Library,
+) -> Result<Option<Run>, ReadError> {
     let snapshot = journal.snapshot(&id.stream())?;
-    let from = snapshot.and_then(|snapshot| run::restore(id.clone(), &snapshot.state, &library));
-    fold(journal, id, from, &library)
+    let from = snapshot.and_then(|snapshot| run::restore(id.clone(), &snapshot.state, library));
+    fold(journal, id, from, library)
 }
 
 /// The run `id` as the records after `from`, a snapshot of it, lead to it.

@@ -34,6 +34,8 @@ pub(crate) struct Workflows {
 struct Inner {
     newest: BTreeMap<WorkflowName, (WorkflowRef, Arc<Workflow>)>,
     loaded: BTreeMap<WorkflowRef, Arc<Workflow>>,
+    /// Those that the builder was given. What the journal has of them, it has as text, which they need not be read from again.
+    given: Vec<Arc<Workflow>>,
 }
 
 /// Workflows over the journal that holds them.
@@ -54,6 +56,12 @@ enum StoredEvent<'a> {
 }
 
 impl Workflows {
+    /// Workflows among which are `given`, which the journal may have.
+    pub(crate) fn of(given: &[Workflow]) -> Self {
+        let given = given.iter().cloned().map(Arc::new).collect();
+        Self { inner: Mutex::new(Inner { given, ..Inner::default() }) }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("looking up does not panic")
     }
@@ -134,9 +142,11 @@ impl Workflows {
         }
         let Some(bytes) = journal.projection(&definition_key(pinned))? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
-        let Ok(workflow) = Workflow::parse(&pinned.to_string(), &text) else { return Ok(None) };
-        let workflow = Arc::new(workflow);
-        self.inner().loaded.insert(pinned.clone(), workflow.clone());
+        let mut inner = self.inner();
+        let given = inner.given.iter().find(|given| given.source() == text).cloned();
+        let parsed = || Workflow::parse(&pinned.to_string(), &text).map(Arc::new).ok();
+        let Some(workflow) = given.or_else(parsed) else { return Ok(None) };
+        inner.loaded.insert(pinned.clone(), workflow.clone());
         Ok(Some(workflow))
     }
 

@@ -6,8 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::Arc,
-    sync::LazyLock,
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use minijinja::{Environment, UndefinedBehavior, value::Serde};
@@ -36,6 +35,8 @@ pub struct Expression {
     compiled: Arc<minijinja::Expression<'static, 'static>>,
     /// Found once: labels flow by them at every decision.
     names: Arc<BTreeSet<String>>,
+    /// Found once, when a definition is checked: every start of a kernel checks its definitions.
+    paths: Arc<OnceLock<BTreeSet<String>>>,
 }
 
 /// Text that is not an expression, or an expression that has no value.
@@ -86,7 +87,8 @@ impl Expression {
             ExpressionError::Syntax { source_text: source.into(), problem: problem(&error) }
         })?;
         let names = compiled.undeclared_variables(false).into_iter().collect();
-        Ok(Self { source: source.into(), compiled: Arc::new(compiled), names: Arc::new(names) })
+        let (compiled, names) = (Arc::new(compiled), Arc::new(names));
+        Ok(Self { source: source.into(), compiled, names, paths: Arc::default() })
     }
 
     /// The names it reads from its scope.
@@ -97,8 +99,8 @@ impl Expression {
 
     /// The dotted paths it reads from its scope, as far as they are known before it runs: `triage.answer`.
     #[must_use]
-    pub fn paths(&self) -> BTreeSet<String> {
-        self.compiled.undeclared_variables(true).into_iter().collect()
+    pub fn paths(&self) -> &BTreeSet<String> {
+        self.paths.get_or_init(|| self.compiled.undeclared_variables(true).into_iter().collect())
     }
 
     /// Its value over `scope`.

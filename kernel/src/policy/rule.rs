@@ -107,7 +107,7 @@ fn condition(fields: &mut Fields, source: &str, lists: &[String]) -> Option<Expr
         }
     }
     for path in when.paths() {
-        if let Some((message, help)) = unknown_part(&path, lists) {
+        if let Some((message, help)) = unknown_part(path, lists) {
             fields.problem("when", message, Some(&help));
         }
     }

@@ -72,7 +72,16 @@ impl View {
         &self,
         expression: &Expression,
     ) -> Result<Labeled<Value>, ExpressionError> {
-        let value = expression.evaluate(&self.scope())?;
+        self.evaluate_in(&self.scope(), expression)
+    }
+
+    /// As [`evaluate`](Self::evaluate), in the [`scope`](Self::scope) that was made for several expressions.
+    fn evaluate_in(
+        &self,
+        scope: &Scope,
+        expression: &Expression,
+    ) -> Result<Labeled<Value>, ExpressionError> {
+        let value = expression.evaluate(scope)?;
         Ok(Labeled::new(value, self.labels(expression.names())))
     }
 
@@ -88,9 +97,11 @@ impl View {
     ) -> Result<Input, (String, String)> {
         let mut object = serde_json::Map::new();
         let mut labels = BTreeMap::new();
+        let scope = self.scope();
         for (field, expression) in fields {
-            let value =
-                self.evaluate(expression).map_err(|error| (field.clone(), error.to_string()))?;
+            let value = self
+                .evaluate_in(&scope, expression)
+                .map_err(|error| (field.clone(), error.to_string()))?;
             object.insert(field.clone(), value.value);
             labels.insert(field.clone(), value.labels);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use soloist_actors::{Soloist, TreeNode, views};
+use soloist_actors::{Soloist, TreeNode};
 use soloist_kernel::{
     effect::Write,
     id::{InboxId, RunId, StreamId},
@@ -137,7 +137,7 @@ impl Found<'_> {
         for summary in runs {
             let Some(Some(run)) = self.read(soloist.folded(&summary.run)) else { continue };
             waiting.extend(inbox::waiting(&run).into_iter().map(|(id, _)| id));
-            self.state(journal, summary, &run);
+            self.state(soloist, summary, &run);
             self.unwound(&run);
         }
         self.settled(runs, &items, &waiting);
@@ -148,10 +148,8 @@ impl Found<'_> {
     }
 
     /// The history of a run is its state, however it is read.
-    fn state(&mut self, journal: &dyn Journal, summary: &RunSummary, run: &Run) {
-        let Some(resumed) = self.read(views::resumed(journal, &run.id)) else { return };
-        // The definition is the library's, and compared by the version that the run is pinned to.
-        let resumed = resumed.map(|resumed| Run { definition: run.definition.clone(), ..resumed });
+    fn state(&mut self, soloist: &Soloist, summary: &RunSummary, run: &Run) {
+        let Some(resumed) = self.read(soloist.resumed(&run.id)) else { return };
         if resumed.as_ref() != Some(run) {
             self.add(
                 "history-is-state",

@@ -98,7 +98,7 @@ impl<'a> Fit<'a> {
     /// The paths of what the step does.
     fn work(&mut self, step: &Step, names: &Names<'a>) {
         match &step.work {
-            Work::Approve { message, .. } => self.paths(step, "approve", message.paths(), names),
+            Work::Approve { message, .. } => self.paths(step, "approve", &message.paths(), names),
             Work::Map { over, .. } => {
                 self.paths(step, "map", over.paths(), names);
                 let kinds = shape(over, names).map(|shape| shape.kinds());
@@ -163,7 +163,7 @@ impl<'a> Fit<'a> {
             _ => names.clone(),
         };
         for (field, template) in fields {
-            self.paths(step, &format!("on_failure.template.{field}"), template.paths(), &names);
+            self.paths(step, &format!("on_failure.template.{field}"), &template.paths(), &names);
         }
     }
 
@@ -186,7 +186,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Notes each of `paths` that leads nowhere.
-    fn paths(&mut self, step: &Step, field: &str, paths: BTreeSet<String>, names: &Names<'a>) {
+    fn paths(&mut self, step: &Step, field: &str, paths: &BTreeSet<String>, names: &Names<'a>) {
         for path in paths {
             let mut parts = path.split('.');
             let first = parts.next().unwrap_or_default();
