@@ -211,6 +211,9 @@ impl Builder {
             (None, None) => return Err(OpenError::NoJournal),
         };
         let env = self.env.unwrap_or_else(|| Env::real(seed()));
+        if let Some(last) = journal.record(journal.head().seq)? {
+            env.goes_on_from(last.entry.at);
+        }
         let log = Log::new(env.clone(), journal.clone());
         let notifier = log.notifier();
         let workflows = Workflows::of(&self.workflows);

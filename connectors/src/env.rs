@@ -11,6 +11,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use soloist_kernel::time::Timestamp;
 
 use crate::{
+    clock::Steady,
     hints::Hints,
     net::{Network, Stream, Tcp},
 };
@@ -36,7 +37,7 @@ type LimitsSink = Arc<dyn Fn(Hints) + Send + Sync>;
 /// The world as actors and connectors see it. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Env {
-    clock: Arc<dyn Clock>,
+    clock: Arc<Steady>,
     seed: [u8; 32],
     network: Arc<dyn Network>,
     perturb: Option<Perturb>,
@@ -54,7 +55,7 @@ impl Env {
     /// A world with `clock` for its wall time, and `seed`. Other machines are reached by [`Tcp`].
     #[must_use]
     pub fn with_clock(clock: impl Clock, seed: [u8; 32]) -> Self {
-        let (clock, network) = (Arc::new(clock), Arc::new(Tcp));
+        let (clock, network) = (Arc::new(Steady::new(clock)), Arc::new(Tcp));
         Self { clock, seed, network, perturb: None, limits_sink: None }
     }
 
@@ -84,17 +85,23 @@ impl Env {
         self
     }
 
-    /// The same world by another clock: a simulated system has one of its own, which does not jump with ours.
+    /// The same world by another clock: a simulated system has one of its own, which is not put back with ours.
     #[must_use]
     pub fn by_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Arc::new(Steady::new(clock));
         self
     }
 
-    /// Wall time.
+    /// Wall time, which never goes back: a wall that is put back by up to two hours is caught up with at nine tenths of its
+    /// speed, and followed if it is put back further.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Time goes on from `last`, which was the time when something was put on record: it does not go back over restarts either.
+    pub fn goes_on_from(&self, last: Timestamp) {
+        self.clock.not_before(last);
     }
 
     /// The random stream of `label`. Streams are keyed by what they are for, not by the order in which they are asked for,

@@ -11,6 +11,7 @@
 //! `soloist-actors` wraps each connector in an actor with a governor; `soloist-kernel` decides what its faults mean.
 
 pub mod arguments;
+pub mod clock;
 pub mod contract;
 pub mod env;
 pub mod hints;

@@ -32,6 +32,13 @@ pub enum WriteSemantics {
     Conditional,
 }
 
+/// Whether a key that was first used `age` ago, and that the other side remembers for `ttl`, is still remembered for certain.
+/// A tenth is kept in reserve: where a clock that was put back is caught up with, time passes that much slower.
+#[must_use]
+pub fn remembers(ttl: Duration, age: Duration) -> bool {
+    age < ttl - ttl / 10
+}
+
 /// How a landed write can be taken back. Known before it is made, and shown with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

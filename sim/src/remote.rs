@@ -216,7 +216,8 @@ impl Remote {
         }
     }
 
-    /// The world by the clock of the other side.
+    /// The world by the clock of the other side. Where ours jumps ahead it does so too: a kernel cannot tell that from a night
+    /// in which it was asleep, and takes the time for passed.
     fn theirs(&self, env: &Env) -> Env {
         let access = self.access.clone();
         env.clone().by_clock(move || access.world().time())

@@ -76,6 +76,8 @@ pub(crate) struct State {
     begun: Option<Instant>,
     /// How far the clock on the wall is off.
     skew_ms: i64,
+    /// How far it has jumped ahead, in all.
+    ahead_ms: u64,
     pub(crate) dead: Option<Death>,
     died: Arc<Notify>,
     ordered: Arc<Notify>,
@@ -129,6 +131,7 @@ impl World {
             base_ms: 0,
             begun: None,
             skew_ms: 0,
+            ahead_ms: 0,
             dead: None,
             died: Arc::default(),
             ordered: Arc::default(),
@@ -227,10 +230,11 @@ impl World {
         self.state().now_ms()
     }
 
-    /// The time as it is, whatever the clock of a process says.
+    /// The time as everybody else has it, whatever the clock of a process says. Where that has jumped ahead, all have.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        Timestamp(BEGIN.0 + self.now_ms())
+        let state = self.state();
+        Timestamp(BEGIN.0 + state.now_ms() + state.ahead_ms)
     }
 
     /// What happened in the world, oldest first.

@@ -12,7 +12,7 @@ use crate::{
     gate::HOLD_MAX,
     mutant::{Mutant, planted},
     retry::RetryPolicy,
-    semantics::WriteSemantics,
+    semantics::{WriteSemantics, remembers},
     time::Timestamp,
 };
 
@@ -81,7 +81,9 @@ pub fn after_fault(fault: &Fault, standing: &Standing, retry: &RetryPolicy) -> A
     }
     match standing.semantics {
         WriteSemantics::Opaque if planted(Mutant::OpaqueIsRetried) => again(fault, standing, retry),
-        WriteSemantics::Keyed { ttl } if standing.age < ttl || planted(Mutant::KeyedBeyondTtl) => {
+        WriteSemantics::Keyed { ttl }
+            if remembers(ttl, standing.age) || planted(Mutant::KeyedBeyondTtl) =>
+        {
             // A credential that is refused now is refused at once again: the operator is told while there is time.
             let in_vain = fault.phase != Phase::MaybeSent && !fault.class.passes();
             if retry.allows_after(standing.attempts) && !in_vain {

@@ -17,7 +17,7 @@ use crate::{
         event::{EffectRef, Event},
         state::Status,
     },
-    semantics::WriteSemantics,
+    semantics::{WriteSemantics, remembers},
     time::Timestamp,
     workflow::Work,
 };
@@ -273,7 +273,7 @@ impl Decider<'_> {
 /// forgotten its key.
 fn forgotten(write: &Write, now: Timestamp) -> Option<Fault> {
     let WriteSemantics::Keyed { ttl } = write.proposal.semantics else { return None };
-    let doubt = write.doubt.as_ref().filter(|_| write.age(now) >= ttl)?;
+    let doubt = write.doubt.as_ref().filter(|_| !remembers(ttl, write.age(now)))?;
     let seconds = ttl.as_secs();
     let message = format!(
         "{}; the other side knew its key for {seconds} s, which have passed",
