@@ -356,8 +356,7 @@ impl ConnectorActor {
         self.gate.set_waiting(self.line.len());
     }
 
-    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, mut room: Box<Room>) {
-        room.holds(guard.write().map(|write| self.gate.in_flight(write)));
+    fn execute(&mut self, mut guard: CallGuard, plan: Plan, attempt: u32, room: Box<Room>) {
         let (env, connector) = (self.env.clone(), self.connector.clone());
         self.calls.spawn(async move {
             let limit = connector.manifest().call_timeout;

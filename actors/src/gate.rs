@@ -255,7 +255,7 @@ impl Gate {
 
     /// Notes that an attempt is under way. As long as it is, its write is neither attempted again nor probed, whatever becomes
     /// of its run's actor: what has not landed yet would be taken for absent.
-    pub(crate) fn in_flight(self: &Arc<Self>, write: WriteId) -> InFlight {
+    fn in_flight(self: &Arc<Self>, write: WriteId) -> InFlight {
         self.writes().insert(write.clone());
         InFlight { gate: self.clone(), write }
     }
@@ -283,6 +283,11 @@ pub(crate) struct Pass {
 impl Pass {
     pub(crate) fn class(&self) -> Class {
         self.class
+    }
+
+    /// Notes that an attempt of `write` is under way: it is made with this right.
+    pub(crate) fn in_flight(&self, write: WriteId) -> InFlight {
+        self.gate.in_flight(write)
     }
 
     /// The call has ended; tells if that turned the breaker.

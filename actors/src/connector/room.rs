@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     gate::{InFlight, Pass},
     meter::Admitted,
+    run::WriteId,
 };
 
 /// The right to make one call. Dropping it gives the room back, and tells the actor so.
@@ -87,9 +88,9 @@ impl Room {
         Ok(())
     }
 
-    /// Holds on to the note that an attempt is under way.
-    pub(super) fn holds(&mut self, in_flight: Option<InFlight>) {
-        self.in_flight = in_flight;
+    /// Notes, for as long as there is this room, that an attempt of `write` is under way.
+    pub(crate) fn attempts(&mut self, write: Option<WriteId>) {
+        self.in_flight = write.map(|write| self.pass.in_flight(write));
     }
 }
 

@@ -26,14 +26,17 @@ impl Active {
         purpose: Purpose,
         plan: Plan,
         attempt: u32,
-        room: Box<Room>,
+        mut room: Box<Room>,
     ) {
         let write = self.run.as_ref().and_then(|run| run.write(&line.step, &line.effect));
         let actor =
             write.and_then(|write| self.context.registry.connector(&write.proposal.connector));
         let message = match purpose {
             Purpose::Attempt => {
-                connector::Message::Execute { guard: line.attempting(attempt), plan, attempt, room }
+                let guard = line.attempting(attempt);
+                // From here on, not from when its connector's actor gets to it: this actor may die before.
+                room.attempts(guard.write());
+                connector::Message::Execute { guard, plan, attempt, room }
             }
             Purpose::Probe => connector::Message::Probe { guard: line.waiting(), plan, room },
         };
