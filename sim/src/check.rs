@@ -29,6 +29,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("taken-back-in-reverse", "what a run did is taken back in reverse, and all of it or named"),
     ("settled", "at rest every run is over, or waits in the inbox with a reason"),
     ("inbox-genuine", "the inbox asks about nothing that is known"),
+    ("time-goes-on", "no record of a run is older than the one before it, whatever the clock does"),
     ("not-early", "what waits for a time does not go on before it"),
     ("nothing-held", "at rest nothing is held: no actor of a run, no call under way"),
     ("liveness", "once the faults are over, everything comes to rest"),

@@ -159,6 +159,7 @@ pub(crate) struct SimJournal {
 struct Waiting {
     waiters: Vec<(Seq, Synced)>,
     stopped: Option<Stopped>,
+    closed: bool,
     /// Appends with the number of each, whose fsync has not come.
     open: Vec<(Seq, u32)>,
 }
@@ -168,10 +169,13 @@ impl SimJournal {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Syncs what is to be synced, for as long as the process lives.
+    /// Syncs what is to be synced, for as long as the process lives and the journal is open.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             self.asked.notified().await;
+            if self.waiting().closed {
+                return;
+            }
             let wait = self.access.with(|state| {
                 state.syncs += 1;
                 state.chance("fsync", state.syncs).below(FSYNC_MS_MAX + 1)
@@ -190,6 +194,7 @@ impl SimJournal {
                     number: *number,
                     moment: Moment::Sync,
                     state: "fsync",
+                    run: None,
                 })
             });
             strikes.collect::<Vec<_>>()
@@ -250,7 +255,7 @@ impl SimJournal {
     }
 
     /// A fault before an append is taken, if there is one.
-    fn before(&self) -> Result<u32, Stopped> {
+    fn before(&self, run: Option<&str>) -> Result<u32, Stopped> {
         let gone = || Stopped { reason: "the process is gone".into() };
         let (number, kinds) = self
             .access
@@ -258,7 +263,7 @@ impl SimJournal {
                 let number = state.appends;
                 state.appends += 1;
                 let moment = Moment::Before;
-                let kinds = state.strike(&Strike::Journal { number, moment, state: "append" });
+                let kinds = state.strike(&Strike::Journal { number, moment, state: "append", run });
                 (number, kinds)
             })
             .ok_or_else(gone)?;
@@ -276,7 +281,7 @@ impl Journal for SimJournal {
         if let Some(stopped) = self.waiting().stopped.clone() {
             return Err(stopped.into());
         }
-        let number = self.before()?;
+        let number = self.before(run_of(&append))?;
         let copy = append.clone();
         let seq = self.model.append(append)?;
         if let Some(Err(problem)) = self.real.as_ref().map(|real| real.append(copy.clone())) {
@@ -364,6 +369,8 @@ impl Journal for SimJournal {
         if self.waiting().stopped.is_none() {
             self.sync_now();
         }
+        self.waiting().closed = true;
+        self.asked.notify_one();
         let stopped = self.waiting().stopped.clone();
         stopped.map_or(Ok(()), Err)
     }
@@ -404,10 +411,19 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
         kinds.push_str(&entry.kind);
     }
     let moment = Moment::After;
-    state.strike(&Strike::Journal { number, moment, state: &kinds });
+    state.strike(&Strike::Journal { number, moment, state: &kinds, run: run_of(append) });
 }
 
 /// A run has a lane of its own; the rest of the journal is one.
 fn lane(stream: &str) -> &str {
-    stream.strip_prefix("run:").unwrap_or("journal")
+    run(stream).unwrap_or("journal")
+}
+
+fn run(stream: &str) -> Option<&str> {
+    stream.strip_prefix("run:")
+}
+
+/// The run that appends: the first one that has a record in it.
+fn run_of(append: &Append) -> Option<&str> {
+    append.entries.iter().find_map(|entry| run(entry.stream.as_str()))
 }

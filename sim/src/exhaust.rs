@@ -174,6 +174,10 @@ fn calls(scenario: &Scenario, profile: &Profile, faults: &mut Vec<Fault>) {
             Kind::Quota { api: name(), calls: 0, ms },
             Kind::Stale { api: name(), ms },
         ]);
+        let connector = format!("connectors/{api}");
+        if profile.actors.iter().any(|(actor, _)| *actor == connector) {
+            kinds.push(Kind::Kill { actor: connector });
+        }
         if scenario.models.contains(api) {
             kinds.extend(MODEL_FAULTS.map(|how| Kind::Model { how }));
         }
@@ -204,7 +208,11 @@ fn rest(scenario: &Scenario, profile: &Profile, faults: &mut Vec<Fault>) {
             faults.push(Fault { when: when(), what: Kind::ClockJump { ms } });
         }
         faults.push(Fault { when: when(), what: Kind::Pause { ms: 5_000 } });
-        faults.push(Fault { when: when(), what: Kind::Kill { actor: "run".into() } });
+    }
+    // Any actor may die at any moment; that of a run, after each of its records.
+    for number in 0..profile.appends {
+        let when = Trigger::Journal { number, moment: Moment::After };
+        faults.push(Fault { when, what: Kind::Kill { actor: "run".into() } });
     }
     for (actor, comes_back) in &profile.actors {
         for number in (0..profile.appends).step_by(7) {

@@ -221,7 +221,7 @@ async fn live(
         }
     };
     finale::after_recovery(world, &soloist);
-    tokio::spawn(hands(soloist.clone(), access.clone()));
+    let hands = tokio::spawn(hands(soloist.clone(), access.clone()));
     let client = Client { soloist: soloist.clone(), access: access.clone() };
     let webhooks = (scenario.webhooks)(world);
     let expected = webhooks.len();
@@ -237,6 +237,8 @@ async fn live(
     };
     if matches!(end, End::Rest) {
         *count = finale::check(scenario, world, &soloist).await;
+        // Its hold on the kernel would be waited for.
+        hands.abort();
         match soloist.shutdown().await {
             Ok(()) => {}
             // The last fsync failed, and nobody waited for it.
@@ -328,7 +330,8 @@ async fn rests(
 ) {
     let world = access.world();
     let mut look = 0;
-    let mut calm_since = world.state().calm.then(|| world.now_ms());
+    let calm = world.state().calm;
+    let mut calm_since = calm.then(|| world.now_ms());
     loop {
         // Looked at before the kernel is: what is asked for while it is idle has only just begun.
         let asked = work.is_finished() && world.state().delivered.len() >= webhooks;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use soloist_kernel::{
     effect::WriteEvent,
+    fault::{FaultClass, Phase},
     id::{EffectId, RunId, StepName},
     journal::{Entry, Journal, ReadError, Record, Seq},
     payload::Digest,
@@ -21,6 +22,8 @@ pub(crate) struct Watch {
     results: BTreeMap<RunId, (Seq, Digest)>,
     /// Those that were durable once, over every process.
     reported: BTreeMap<RunId, Digest>,
+    /// When something was last put on record of a run.
+    times: BTreeMap<RunId, Timestamp>,
     /// What waits until when.
     waits: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
     /// The last record that is fsynced.
@@ -32,7 +35,9 @@ pub(crate) struct Known {
     pub(crate) granted: bool,
     pub(crate) semantics: WriteSemantics,
     pub(crate) attempts: BTreeMap<u32, (Seq, Timestamp)>,
-    /// Whether an attempt may have happened and nobody has found out since.
+    /// Whether an attempt is under way.
+    open: bool,
+    /// Whether an attempt that is over may have happened and nobody has found out since.
     doubt: bool,
 }
 
@@ -90,6 +95,13 @@ impl Watch {
         let Ok(events) = run::decode(entry.version, &entry.payload, blobs) else {
             return vec![("history-is-state", format!("record {seq} does not decode"))];
         };
+        let last = self.times.insert(run.clone(), entry.at);
+        if last.is_some_and(|last| last > entry.at) {
+            problems.push((
+                "time-goes-on",
+                format!("record {seq} of {run} is older than the last one"),
+            ));
+        }
         for event in events {
             self.event(&run, seq, entry.at, event, happened, &mut problems);
         }
@@ -149,6 +161,7 @@ impl Watch {
                 granted: judgement.verdict == Verdict::Allow,
                 semantics: proposal.semantics,
                 attempts: BTreeMap::new(),
+                open: false,
                 doubt: false,
             };
             self.writes.insert(key, known);
@@ -168,22 +181,26 @@ impl Watch {
                 if !known.granted {
                     problems.push(("approved", format!("{id} is attempted and was not approved")));
                 }
-                if known.doubt && !may_repeat(known, at) {
+                if (known.doubt || known.open) && !may_repeat(known, at) {
                     let what = format!("{id} may have happened, and is attempted again");
                     problems.push(("not-repeated", what));
                 }
-                known.doubt = true;
+                known.open = true;
                 known.attempts.insert(attempt, (seq, at));
             }
             WriteEvent::Landed { .. } => {
-                known.doubt = false;
+                (known.open, known.doubt) = (false, false);
                 if !happened(&key) {
                     let what = format!("{id} is recorded as landed and has not happened");
                     problems.push(("landed-happened", what));
                 }
             }
             WriteEvent::Faulted { fault, .. } => {
-                known.doubt &= fault.phase == soloist_kernel::fault::Phase::MaybeSent;
+                known.doubt |= known.open && fault.phase == Phase::MaybeSent;
+                // It has been looked at, under a key that the other side remembers.
+                let refused = fault.phase == Phase::Answered && fault.class == FaultClass::Declined;
+                known.doubt &= !refused;
+                known.open = false;
             }
             WriteEvent::ProvenAbsent { .. } | WriteEvent::Resolved { .. } => known.doubt = false,
             _ => {}

@@ -1,5 +1,7 @@
 //! How the faults of the plan come into the world.
 
+use soloist_connectors::clock::STEP_BACK_MAX;
+
 use super::{Death, State};
 use crate::{
     chance::Chance,
@@ -22,6 +24,8 @@ pub(crate) enum Strike<'a> {
         number: u32,
         moment: Moment,
         state: &'a str,
+        /// The run whose record it is, if it is one's.
+        run: Option<&'a str>,
     },
     Time,
     Point(u64),
@@ -49,6 +53,17 @@ impl Strike<'_> {
             (Self::Time, Trigger::At { ms }) => *ms <= now_ms,
             (Self::Point(number), Trigger::Point { number: at }) => number == at,
             _ => false,
+        }
+    }
+
+    /// Where a run's record is what strikes, that run is meant; else any is.
+    fn aimed(&self, kind: Kind) -> Kind {
+        let Self::Journal { run: Some(run), .. } = self else { return kind };
+        let actor = || format!("runs/{run}");
+        match kind {
+            Kind::Kill { actor: any } if any == "run" => Kind::Kill { actor: actor() },
+            Kind::Stop { actor: any } if any == "run" => Kind::Stop { actor: actor() },
+            kind => kind,
         }
     }
 
@@ -83,7 +98,7 @@ impl State {
             self.line("process", What::Fault, format_args!("{kind} ({})", strike.state()));
             let covered = format!("{} × {}", kind.name(), strike.state());
             *self.coverage.entry(covered).or_default() += 1;
-            if let Some(kind) = self.happens(kind, now_ms) {
+            if let Some(kind) = self.happens(strike.aimed(kind), now_ms) {
                 own.push(kind);
             }
         }
@@ -97,7 +112,7 @@ impl State {
             Kind::Revoked { api, ms } => self.api(api).revoke(now_ms + ms),
             Kind::Quota { api, calls, ms } => self.api(api).quota(*calls, now_ms + ms),
             Kind::Stale { api, ms } => self.api(api).stale(now_ms + ms),
-            Kind::ClockJump { ms } => self.skew_ms += ms,
+            Kind::ClockJump { ms } => self.jump(*ms),
             Kind::Pause { ms } => self.pause_ms += ms,
             Kind::Kill { .. } | Kind::Stop { .. } => {
                 self.orders.push(kind);
@@ -112,6 +127,14 @@ impl State {
             },
         }
         None
+    }
+
+    /// The clock on the wall jumps. It never comes to be further behind than the kernel catches up with.
+    fn jump(&mut self, ms: i64) {
+        self.ahead_ms += u64::try_from(ms).unwrap_or(0);
+        let ahead = i64::try_from(self.ahead_ms).unwrap_or(i64::MAX);
+        let back_max = i64::try_from(STEP_BACK_MAX.as_millis()).unwrap_or(i64::MAX);
+        self.skew_ms = (self.skew_ms + ms).max(ahead - back_max);
     }
 
     /// The process is dead from now on.
