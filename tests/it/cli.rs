@@ -1,11 +1,12 @@
 //! Bad input gets a clear answer: what is wrong, where, and what to do. Nothing is lost by it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use expect_test::{Expect, expect};
 
 use crate::support::{
     Company,
+    binary::soloist,
     company::{files, run},
     mails::letter,
 };
@@ -280,4 +281,16 @@ fn machines_get_errors_as_json() {
     let said: serde_json::Value = serde_json::from_str(&ran.out).expect("it is JSON");
     assert_eq!(said["exit_code"], 1);
     assert!(said["error"].as_str().is_some_and(|error| error.contains("no journal")), "{said}");
+}
+
+/// As with `soloist sim run | head -0`.
+#[test]
+fn whoever_stops_listening_ends_nothing() {
+    let mut command = Command::new(soloist());
+    command.args(["sim", "run", "--seed", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
+    assert!(ran.status.success());
 }

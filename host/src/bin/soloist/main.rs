@@ -1,7 +1,10 @@
 //! The `soloist` binary: reads its command line and configuration, does one thing, and says how it went.
 //!
 //! [`cli`] is the command line, [`config`] the layered configuration, [`company`] makes the kernel of the mail company,
-//! [`commands`] has a file for each command, [`report`] says things to people and machines.
+//! [`commands`] has a file for each command, [`report`] says things to people and machines by the macros of [`say`].
+
+#[macro_use]
+mod say;
 
 mod cli;
 mod commands;

@@ -51,7 +51,7 @@ impl Failure {
             return;
         }
         if json {
-            println!("{}", json!({ "error": self.message, "exit_code": self.exit as u8 }));
+            say!("{}", json!({ "error": self.message, "exit_code": self.exit as u8 }));
         } else {
             eprintln!("soloist: {}", self.message);
         }
@@ -115,7 +115,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
     let shown = Some(&header).filter(|header| header.iter().any(|cell| !cell.is_empty()));
     for row in shown.into_iter().chain(rows) {
         let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn printable(text: &str) -> String {
 /// Prints an answer: as it is to machines, by `show` to people.
 pub(crate) fn answer(answer: &Value, json: bool, show: impl FnOnce(&Value)) {
     if json {
-        println!("{answer}");
+        say!("{answer}");
     } else {
         show(answer);
     }

@@ -91,7 +91,7 @@ fn show_quarantined(answer: &Value) {
     };
     let rows: Vec<Vec<String>> = entries(answer).iter().map(row).collect();
     if rows.is_empty() {
-        println!("Everything could be read.");
+        say!("Everything could be read.");
     } else {
         table(&["FROM", "WHAT", "WHY"], &rows);
     }
@@ -105,15 +105,15 @@ pub(crate) async fn facts(
     json: bool,
 ) -> Result<(), Failure> {
     asked(config, Request::Facts { system, external }, json, |answer| {
-        println!("{}", text(answer, "/subject"));
+        say!("{}", text(answer, "/subject"));
         for fact in entries(&answer["facts"]) {
-            println!(
+            say!(
                 "  {} (version {}): {}",
                 text(fact, "/name"),
                 text(fact, "/version"),
                 text(fact, "/value")
             );
-            println!("    from {}", text(fact, "/provenance"));
+            say!("    from {}", text(fact, "/provenance"));
         }
     })
     .await
@@ -136,11 +136,8 @@ pub(crate) async fn audit(config: &Config, what: AuditCommand, json: bool) -> Re
     match what {
         AuditCommand::Verify => {
             asked(config, Request::Verify, json, |answer| {
-                println!(
-                    "{} records, each chained to the one before it.",
-                    text(answer, "/records")
-                );
-                println!("Head: {}", text(answer, "/head"));
+                say!("{} records, each chained to the one before it.", text(answer, "/records"));
+                say!("Head: {}", text(answer, "/head"));
             })
             .await
         }

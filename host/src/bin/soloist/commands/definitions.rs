@@ -83,9 +83,9 @@ pub(super) fn say_problems<P: serde::Serialize + std::fmt::Display>(
     for problem in problems {
         match json {
             true => {
-                println!("{}", serde_json::to_string(problem).expect("a problem is plain data"))
+                say!("{}", serde_json::to_string(problem).expect("a problem is plain data"))
             }
-            false => println!("{problem}"),
+            false => say!("{problem}"),
         }
     }
     Failure::said()

@@ -72,7 +72,7 @@ pub(crate) async fn demo(
     stopped?;
     let summary = summary?;
     if json {
-        println!("{}", serde_json::to_string(&summary).expect("a summary is plain data"));
+        say!("{}", serde_json::to_string(&summary).expect("a summary is plain data"));
     } else {
         show(&summary, &config);
     }
@@ -145,13 +145,13 @@ fn show(summary: &Summary, config: &Config) {
     ];
     table(&["", ""], &rows);
     let data = config.data.display();
-    println!();
+    say!();
     if summary.waiting > 0 {
-        println!("Next: soloist inbox list --data {data}");
+        say!("Next: soloist inbox list --data {data}");
     } else if summary.quarantined > 0 {
-        println!("Next: soloist quarantine list --data {data}");
+        say!("Next: soloist quarantine list --data {data}");
     } else {
-        println!("Next: soloist run list --data {data}");
+        say!("Next: soloist run list --data {data}");
     }
 }
 

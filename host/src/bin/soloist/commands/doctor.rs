@@ -31,7 +31,7 @@ pub(crate) fn doctor(config: &Config, accept_loss: bool, json: bool) -> Result<(
         .collect();
     if !json {
         for finding in &findings {
-            println!(
+            say!(
                 "{}: {}",
                 finding["file"].as_str().unwrap_or_default(),
                 finding["finding"].as_str().unwrap_or_default()
@@ -53,18 +53,15 @@ pub(crate) fn doctor(config: &Config, accept_loss: bool, json: bool) -> Result<(
             "loss_accepted": accept_loss,
             "findings": findings,
         });
-        println!("{answer}");
+        say!("{answer}");
         return Ok(());
     }
     if cut > 0 {
-        println!(
+        say!(
             "{cut} bytes of an incomplete end were cut; a copy is in {}.",
             config.data.join("TORN").display()
         );
     }
-    println!(
-        "{} records, each chained to the one before it. The journal is well.",
-        verified.records
-    );
+    say!("{} records, each chained to the one before it. The journal is well.", verified.records);
     Ok(())
 }

@@ -96,10 +96,10 @@ fn show_inbox(config: &Config, answer: &Value) {
         rows.iter_mut().for_each(|row| drop(row.pop()));
     }
     match items.first() {
-        None => println!("Nothing waits for you."),
+        None => say!("Nothing waits for you."),
         Some(first) => {
             table(&header, &rows);
-            println!("\nNext: {}", command(config, &format!("inbox show {}", first.id)));
+            say!("\nNext: {}", command(config, &format!("inbox show {}", first.id)));
         }
     }
 }
@@ -117,7 +117,7 @@ fn kind(kind: Kind) -> &'static str {
 async fn show(config: &Config, id: String, json: bool) -> Result<(), Failure> {
     let answer = ask(config, Request::InboxItem { item: id }).await?;
     if json {
-        println!("{answer}");
+        say!("{answer}");
         return Ok(());
     }
     let item: Item = serde_json::from_value(answer).map_err(|error| {
@@ -131,28 +131,28 @@ async fn show(config: &Config, id: String, json: bool) -> Result<(), Failure> {
 fn show_item(config: &Config, item: &Item) {
     head(item);
     if let Some(preview) = &item.preview {
-        println!("\n{}", printable(preview));
+        say!("\n{}", printable(preview));
     }
     if let (Some(Value::Object(arguments)), true) = (&item.arguments, item.digest.is_some()) {
-        println!("\nIts arguments, and where they come from:");
+        say!("\nIts arguments, and where they come from:");
         let rows: Vec<Vec<String>> =
             arguments.iter().map(|(name, value)| argument(item, name, value)).collect();
         table(&["", "", "", "", ""], &rows);
     } else if let Some(input) = &item.arguments {
-        println!("\nIts input:\n{}", printable(&format!("{input:#}")));
+        say!("\nIts input:\n{}", printable(&format!("{input:#}")));
     }
     if !item.stands.is_empty() {
-        println!("\nWhere its run stands:");
+        say!("\nWhere its run stands:");
         let row = |stand: &soloist::inbox::Stand| {
             vec![format!("  {}", stand.step), printable(&stand.status)]
         };
         table(&["", ""], &item.stands.iter().map(row).collect::<Vec<_>>());
     }
     if !item.left.is_empty() {
-        println!("\nWhat it did, and has not taken back:");
-        item.left.iter().for_each(|left| println!("  {}", printable(left)));
+        say!("\nWhat it did, and has not taken back:");
+        item.left.iter().for_each(|left| say!("  {}", printable(left)));
     }
-    println!("\nYou can say:");
+    say!("\nYou can say:");
     let row = |choice: &Choice| {
         vec![format!("  {}", command(config, &words(item, choice))), printable(&choice.effect)]
     };
@@ -181,7 +181,7 @@ fn head(item: &Item) {
     ];
     for (label, value) in lines {
         if let Some(value) = value {
-            println!("{label:<9} {}", printable(&value));
+            say!("{label:<9} {}", printable(&value));
         }
     }
 }
@@ -220,13 +220,13 @@ fn words(item: &Item, choice: &Choice) -> String {
 }
 
 fn show_outcome(config: &Config, answer: &Value) {
-    print!("Decided. ");
+    say_part!("Decided. ");
     if answer["status"] == "dismissed" {
-        println!("Incident {} is dismissed.", text(answer, "/item"));
+        say!("Incident {} is dismissed.", text(answer, "/item"));
         if !answer["run"].is_null() {
             let words = format!("inbox retry {}", text(answer, "/item"));
-            println!("Run {} stays set aside.", text(answer, "/run"));
-            println!("To let it go on: {}", command(config, &words));
+            say!("Run {} stays set aside.", text(answer, "/run"));
+            say!("To let it go on: {}", command(config, &words));
         }
         return;
     }

@@ -29,7 +29,7 @@ pub(crate) async fn policy(
         PolicyCommand::Test { file } => test(&file, json),
         PolicyCommand::Show { version } => {
             let request = Request::Policy { version };
-            asked(config, request, json, |answer| print!("{}", raw(answer, "/text"))).await
+            asked(config, request, json, |answer| say_part!("{}", raw(answer, "/text"))).await
         }
         PolicyCommand::Diff { one, other } => diff(config, &one, other.as_deref(), json).await,
         PolicyCommand::Set { file } => set(config, &definitions::file(&file)?, json).await,
@@ -59,7 +59,7 @@ fn check(files: &[PathBuf], json: bool) -> Result<(), Failure> {
     }
     for (file, examples) in well {
         let answer = json!({ "file": file.to_string(), "examples": examples });
-        report::answer(&answer, json, |_| println!("{file}: the policy is well"));
+        report::answer(&answer, json, |_| say!("{file}: the policy is well"));
     }
     Ok(())
 }
@@ -70,17 +70,17 @@ fn test(path: &Path, json: bool) -> Result<(), Failure> {
     let results = policy.test();
     for result in &results {
         let mark = if result.passed { "passed" } else { "FAILED" };
-        report::answer(&json!(result), json, |_| println!("{mark}  {result}"));
+        report::answer(&json!(result), json, |_| say!("{mark}  {result}"));
     }
     let failed = results.iter().filter(|result| !result.passed).count();
     if !json {
         match (results.len(), failed) {
-            (0, _) => println!(
+            (0, _) => say!(
                 "{} has no examples, so nothing was tested; see `docs/policy.md` for how to write one",
                 path.display()
             ),
-            (all, 0) => println!("\nAll {all} examples come out as expected."),
-            (all, failed) => println!("\n{failed} of {all} examples do not come out as expected."),
+            (all, 0) => say!("\nAll {all} examples come out as expected."),
+            (all, failed) => say!("\n{failed} of {all} examples do not come out as expected."),
         }
     }
     if failed == 0 { Ok(()) } else { Err(Failure::said()) }
@@ -107,9 +107,9 @@ async fn diff(config: &Config, one: &str, other: Option<&str>, json: bool) -> Re
     let answer = json!({ "old": older.name, "new": newer.name, "changes": changes });
     report::answer(&answer, json, |_| {
         if changes.is_empty() {
-            println!("{} and {} judge alike.", older.name, newer.name);
+            say!("{} and {} judge alike.", older.name, newer.name);
         }
-        changes.iter().map(PolicyChange::to_string).for_each(|change| println!("{change}"));
+        changes.iter().map(PolicyChange::to_string).for_each(|change| say!("{change}"));
     });
     Ok(())
 }
@@ -135,8 +135,8 @@ async fn set(config: &Config, source: &Source, json: bool) -> Result<(), Failure
 fn show_set(answer: &Value) {
     let version = text(answer, "/version");
     if answer["new"] == false {
-        return println!("Version {version} of the policy is in force already.");
+        return say!("Version {version} of the policy is in force already.");
     }
-    println!("Version {version} of the policy is in force.");
-    entries(&answer["changes"]).iter().for_each(|change| println!("  {}", text(change, "")));
+    say!("Version {version} of the policy is in force.");
+    entries(&answer["changes"]).iter().for_each(|change| say!("  {}", text(change, "")));
 }

@@ -51,9 +51,9 @@ async fn migrate(
     }
     if !yes {
         if json {
-            println!("{}", json!({ "applied": false, "migration": migration }));
+            say!("{}", json!({ "applied": false, "migration": migration }));
         } else if migration["refused"].is_null() {
-            println!("Nothing was changed; with --yes it is.");
+            say!("Nothing was changed; with --yes it is.");
         }
         return match migration["refused"].is_null() {
             true => Ok(()),
@@ -70,25 +70,25 @@ async fn migrate(
 }
 
 fn show_migration(migration: &Value) {
-    println!(
+    say!(
         "run {}: {} → {}",
         text(migration, "/run"),
         text(migration, "/from"),
         text(migration, "/to")
     );
     for change in entries(&migration["said"]) {
-        println!("  {}", text(change, ""));
+        say!("  {}", text(change, ""));
     }
     for agent in entries(&migration["agents"]) {
         let (name, from, to) = (text(agent, "/0"), text(agent, "/1"), text(agent, "/2"));
-        println!("  agent `{name}` takes its next turns in version {to}, not {from}");
+        say!("  agent `{name}` takes its next turns in version {to}, not {from}");
     }
     let kept: Vec<String> = entries(&migration["kept"]).iter().map(|step| text(step, "")).collect();
     if !kept.is_empty() {
-        println!("  these steps have begun and stay as they are: {}", kept.join(", "));
+        say!("  these steps have begun and stay as they are: {}", kept.join(", "));
     }
     if !migration["refused"].is_null() {
-        println!("It cannot be: {}", text(migration, "/refused"));
+        say!("It cannot be: {}", text(migration, "/refused"));
     }
 }
 
@@ -101,16 +101,16 @@ pub(super) fn show_rest(config: &Config, rest: &Value) {
         count => format!(", and {count} writes of it have landed"),
     };
     let old = if rest["new"] == false { "; it was there already" } else { "" };
-    println!("Run {run} is {status}{landed}{old}.");
+    say!("Run {run} is {status}{landed}{old}.");
     let reason = text(rest, "/reason");
     if !reason.is_empty() {
-        println!("{reason}");
+        say!("{reason}");
     }
     if !rest["output"].is_null() {
-        println!("{}", printable(&format!("{:#}", rest["output"])));
+        say!("{}", printable(&format!("{:#}", rest["output"])));
     }
     for item in entries(&rest["waits"]) {
-        println!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
+        say!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
     }
 }
 
@@ -120,14 +120,14 @@ fn show_runs(answer: &Value) {
     };
     let rows: Vec<Vec<String>> = entries(answer).iter().map(row).collect();
     if rows.is_empty() {
-        println!("There are no runs yet. `soloist demo` makes some.");
+        say!("There are no runs yet. `soloist demo` makes some.");
     } else {
         table(&["RUN", "STATUS", "WORKFLOW", "REASON"], &rows);
     }
 }
 
 fn show_run(config: &Config, run: &Value) {
-    println!("run {} of {}: {}", text(run, "/run"), text(run, "/workflow"), text(run, "/status"));
+    say!("run {} of {}: {}", text(run, "/run"), text(run, "/workflow"), text(run, "/status"));
     let row = |step: &Value| {
         let tries = match step["attempt"].as_u64().unwrap_or_default() {
             0 | 1 => String::new(),
@@ -143,31 +143,23 @@ fn show_run(config: &Config, run: &Value) {
     table(&["", "", "", ""], &entries(&run["steps"]).iter().map(row).collect::<Vec<_>>());
     if !run["set_aside"].is_null() {
         let words = format!("inbox show {}", text(run, "/set_aside"));
-        println!(
-            "It is set aside, because it died again and again. Next: {}",
-            command(config, &words)
-        );
+        say!("It is set aside, because it died again and again. Next: {}", command(config, &words));
     }
     for write in entries(&run["parked"]) {
         let (what, step) = (text(write, "/what"), text(write, "/step"));
         let (until, reason) = (text(write, "/until"), text(write, "/reason"));
-        println!("{what} of step `{step}` is put aside until {until}: {reason}");
+        say!("{what} of step `{step}` is put aside until {until}: {reason}");
     }
     for item in entries(&run["waits"]) {
-        println!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
+        say!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
     }
     for record in entries(&run["records"]) {
-        println!(
-            "\n#{} {} by {}",
-            text(record, "/seq"),
-            text(record, "/at"),
-            text(record, "/actor")
-        );
+        say!("\n#{} {} by {}", text(record, "/seq"), text(record, "/at"), text(record, "/actor"));
         for event in entries(&record["events"]) {
             let detail = text(event, "/detail");
             let short: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
             let cut = if short.len() < detail.len() { " …" } else { "" };
-            println!("  {:<18} {}{cut}", text(event, "/kind"), printable(&short));
+            say!("  {:<18} {}{cut}", text(event, "/kind"), printable(&short));
         }
     }
 }
@@ -183,12 +175,12 @@ fn show_emitted(config: &Config, answer: &Value) {
     let (event, id) = (text(answer, "/event"), text(answer, "/id"));
     match answer["new"].as_bool() {
         Some(false) => {
-            println!("Event {event} {id} was taken before; nothing follows from it again.")
+            say!("Event {event} {id} was taken before; nothing follows from it again.")
         }
-        _ => println!("Event {event} {id} is taken."),
+        _ => say!("Event {event} {id} is taken."),
     }
     if answer["delivered"] == false {
-        println!("It is still being delivered; see `soloist run list`.");
+        say!("It is still being delivered; see `soloist run list`.");
     }
     entries(&answer["runs"]).iter().for_each(|run| show_rest(config, run));
 }

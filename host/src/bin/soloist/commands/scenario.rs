@@ -64,7 +64,7 @@ pub(crate) async fn scenario(
     let summary = worked?;
     stopped?;
     if json {
-        println!("{}", serde_json::to_string(&summary).expect("a summary is plain data"));
+        say!("{}", serde_json::to_string(&summary).expect("a summary is plain data"));
     } else {
         show(&summary, config);
     }
@@ -141,5 +141,5 @@ fn show(summary: &Summary, config: &Config) {
     ];
     table(&["", ""], &rows);
     let next = if summary.waiting > 0 { "inbox" } else { "run" };
-    println!("\nNext: soloist {next} list --data {}", config.data.display());
+    say!("\nNext: soloist {next} list --data {}", config.data.display());
 }

@@ -52,7 +52,7 @@ fn list(named: &[(&str, &str)], json: bool) {
     }
     let width = named.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, what) in named {
-        say(format_args!("{name:<width$}  {what}\n"));
+        say!("{name:<width$}  {what}");
     }
 }
 
@@ -98,7 +98,7 @@ fn report(shrunk: &Shrunk) -> Report<'_> {
 /// Every line of what happened.
 fn trace(outcome: &Outcome) {
     for line in &outcome.trace {
-        say(format_args!("{line}\n"));
+        say!("{line}");
     }
 }
 
@@ -109,15 +109,10 @@ fn write(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Says it on standard output.
-fn say(text: std::fmt::Arguments<'_>) {
-    let _ = std::io::stdout().lock().write_fmt(text);
-}
-
 /// Says it on standard output, in a line.
 fn say_json(value: &impl Serialize) {
     let text = serde_json::to_string(value).expect("what is said is plain data");
-    say(format_args!("{text}\n"));
+    say!("{text}");
 }
 
 /// Says it on standard error.

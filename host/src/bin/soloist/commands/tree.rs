@@ -17,11 +17,11 @@ pub(crate) async fn tree(config: &Config, events: bool, json: bool) -> Result<()
     asked(config, Request::Tree, json, |answer| {
         show_tree(&answer["tree"]);
         if events {
-            println!();
+            say!();
             show_events(entries(&answer["events"]));
         }
         for reason in entries(&answer["reasons"]) {
-            println!("\n{}", text(reason, ""));
+            say!("\n{}", text(reason, ""));
         }
     })
     .await
@@ -32,9 +32,9 @@ pub(crate) async fn ready(config: &Config, json: bool) -> Result<(), Failure> {
     let answer = ask(config, Request::Ready).await?;
     let ready = answer["ready"] == true;
     report::answer(&answer, json, |answer| {
-        println!("{}", if ready { "Ready." } else { "Not ready." });
+        say!("{}", if ready { "Ready." } else { "Not ready." });
         for reason in entries(&answer["reasons"]) {
-            println!("  {}", text(reason, ""));
+            say!("  {}", text(reason, ""));
         }
     });
     if ready { Ok(()) } else { Err(Failure::said()) }
@@ -45,12 +45,12 @@ pub(crate) async fn drain(config: &Config, seconds: u32, json: bool) -> Result<(
     let answer = ask(config, Request::Drain { seconds }).await?;
     let rested = answer["rested"] == true;
     report::answer(&answer, json, |answer| {
-        println!("Nothing more is taken in until `soloist serve` starts again.");
+        say!("Nothing more is taken in until `soloist serve` starts again.");
         if rested {
-            println!("No run is active.");
+            say!("No run is active.");
         } else {
             let active = runs(answer["active"].as_u64().unwrap_or_default());
-            println!("After {seconds} s, {active} still active; see `soloist tree`.");
+            say!("After {seconds} s, {active} still active; see `soloist tree`.");
         }
     });
     if rested { Ok(()) } else { Err(Failure::said()) }
@@ -110,7 +110,7 @@ fn show_events(events: &[Value]) {
     };
     let earlier = events.len().saturating_sub(EVENTS_SHOWN);
     if earlier > 0 {
-        println!("… {earlier} earlier ones; --json has them");
+        say!("… {earlier} earlier ones; --json has them");
     }
     table(&["WHEN", "WHO", "WHAT"], &events[earlier..].iter().map(row).collect::<Vec<_>>());
 }

@@ -32,13 +32,13 @@ pub(crate) async fn workflow(
         WorkflowCommand::List => asked(config, Request::Workflows, json, show_list).await,
         WorkflowCommand::Show { workflow } => {
             let request = Request::Workflow { workflow };
-            asked(config, request, json, |answer| print!("{}", raw(answer, "/text"))).await
+            asked(config, request, json, |answer| say_part!("{}", raw(answer, "/text"))).await
         }
         WorkflowCommand::Diff { old, new } => diff(config, &old, &new, json).await,
         WorkflowCommand::Render { workflow, .. } => {
             let drawn = parsed(&definitions::workflow(config, &workflow).await?)?.mermaid();
             let answer = json!({ "workflow": workflow, "mermaid": drawn });
-            report::answer(&answer, json, |_| print!("{drawn}"));
+            report::answer(&answer, json, |_| say_part!("{drawn}"));
             Ok(())
         }
     }
@@ -69,7 +69,7 @@ async fn check(config: &Config, files: &[PathBuf], json: bool) -> Result<(), Fai
         let (file, name, steps) = (workflow.file(), &workflow.name, workflow.steps.len());
         let answer = json!({ "file": file, "workflow": name, "steps": steps });
         let noun = if steps == 1 { "step" } else { "steps" };
-        report::answer(&answer, json, |_| println!("{file}: {name} is well, with {steps} {noun}"));
+        report::answer(&answer, json, |_| say!("{file}: {name} is well, with {steps} {noun}"));
     }
     Ok(())
 }
@@ -127,7 +127,7 @@ async fn stored(config: &Config) -> BTreeMap<WorkflowName, Arc<Workflow>> {
 async fn add(config: &Config, source: &Source, json: bool) -> Result<(), Failure> {
     let (file, text) = (source.name.clone(), source.text.clone());
     let answer = ask(config, Request::AddWorkflow { file, text }).await?;
-    report::answer(&answer, json, |answer| println!("{}", raw(answer, "/workflow")));
+    report::answer(&answer, json, |answer| say!("{}", raw(answer, "/workflow")));
     if let Ok(own) = company::workflow(config)
         && own.name.as_str() == raw(&answer, "/name")
         && own.source() != source.text
@@ -149,7 +149,7 @@ fn show_list(answer: &Value) {
     };
     let rows: Vec<Vec<String>> = entries(answer).iter().map(row).collect();
     match rows.is_empty() {
-        true => println!("There are no workflows yet. `soloist workflow add FILE` adds one."),
+        true => say!("There are no workflows yet. `soloist workflow add FILE` adds one."),
         false => table(&["WORKFLOW", "STEPS", "GOAL", "WHAT IT IS FOR"], &rows),
     }
 }
@@ -161,9 +161,9 @@ async fn diff(config: &Config, old: &str, new: &str, json: bool) -> Result<(), F
     let answer = json!({ "old": old.name, "new": new.name, "changes": changes });
     report::answer(&answer, json, |_| {
         if changes.is_empty() {
-            println!("{} and {} mean the same.", old.name, new.name);
+            say!("{} and {} mean the same.", old.name, new.name);
         }
-        changes.iter().map(Change::to_string).for_each(|change| println!("{change}"));
+        changes.iter().map(Change::to_string).for_each(|change| say!("{change}"));
     });
     Ok(())
 }

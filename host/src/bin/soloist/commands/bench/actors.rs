@@ -31,7 +31,7 @@ pub(super) async fn actors(actors: usize, messages: u64, json: bool) -> Result<(
     let idle = measure::idle(actors).await.map_err(failed)?;
     let measured = throughput(idle, messages).await.map_err(failed)?;
     if json {
-        println!("{}", serde_json::to_string(&measured).expect("numbers are plain data"));
+        say!("{}", serde_json::to_string(&measured).expect("numbers are plain data"));
     } else {
         show(&measured);
     }

@@ -75,7 +75,7 @@ pub(super) async fn steps(concurrency: usize, runs: usize, json: bool) -> Result
     let _ = std::fs::remove_dir_all(&folder);
     let measured = measured?;
     if json {
-        println!("{}", serde_json::to_string(&measured).expect("numbers are plain data"));
+        say!("{}", serde_json::to_string(&measured).expect("numbers are plain data"));
     } else {
         show(&measured);
     }

@@ -6,7 +6,7 @@ use soloist_sim::{
     shrink::shrink,
 };
 
-use super::{chosen, never_holds, options, progress, report, say, say_json, warn};
+use super::{chosen, never_holds, options, progress, report, say_json, warn};
 use crate::{
     cli::ExhaustArguments,
     report::{Failure, table},
@@ -69,10 +69,7 @@ fn show(done: &[Exhausted]) {
     );
     for exhausted in done {
         for (invariant, count) in &exhausted.by_invariant {
-            say(format_args!(
-                "{}: {invariant} does not hold in {count} plans\n",
-                exhausted.scenario
-            ));
+            say!("{}: {invariant} does not hold in {count} plans", exhausted.scenario);
         }
     }
 }

@@ -20,7 +20,7 @@ mod planted {
 
     use crate::{
         cli::MutantsArguments,
-        commands::sim::{chosen, never_holds, progress, say, say_json},
+        commands::sim::{chosen, never_holds, progress, say_json},
         report::{Exit, Failure, table},
     };
 
@@ -74,10 +74,10 @@ mod planted {
         };
         let header = ["MUTANT", "KILLED BY", "IN", "SIMULATIONS", "FAULTS"];
         table(&header, &hunted.kills.iter().map(row).collect::<Vec<_>>());
-        say(format_args!("\n{} of {} were killed.\n", hunted.killed, hunted.planted));
+        say!("\n{} of {} were killed.", hunted.killed, hunted.planted);
         for name in &hunted.survivors {
             let says = named(name).map_or("", Mutant::says);
-            say(format_args!("{name} survived: {says}\n"));
+            say!("{name} survived: {says}");
         }
     }
 }

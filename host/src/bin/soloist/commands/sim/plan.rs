@@ -6,7 +6,7 @@ use soloist_sim::{
     INVARIANTS, Outcome, Plan, Report, Scenario, run as simulate, shrink as small, timeline,
 };
 
-use super::{options, report, say, say_json, scenario, warn, write};
+use super::{options, report, say_json, scenario, warn, write};
 use crate::{
     cli::PlanArguments,
     report::{Exit, Failure},
@@ -21,24 +21,24 @@ pub(super) fn shrink(arguments: &PlanArguments) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Failed, message));
     }
     warn(format_args!("{}", report(&shrunk)));
-    say(format_args!("{}\n", shrunk.outcome.plan.line()));
+    say!("{}", shrunk.outcome.plan.line());
     Ok(())
 }
 
 /// Tells what happens in a plan, and what the invariants mean that break.
 pub(super) fn explain(arguments: &PlanArguments) -> Result<(), Failure> {
     let outcome = simulated(arguments)?;
-    say(format_args!("{}", reported(&outcome)));
+    say_part!("{}", reported(&outcome));
     let mut broken: Vec<&str> =
         outcome.violations.iter().map(|violation| &*violation.invariant).collect();
     broken.dedup();
     if !broken.is_empty() {
-        say(format_args!("\n  What was promised\n"));
+        say!("\n  What was promised");
     }
     for name in broken {
         let known = INVARIANTS.iter().find(|(known, _)| *known == name);
         let says = known.map_or("a check of this scenario alone", |(_, says)| says);
-        say(format_args!("    {name}: {says}\n"));
+        say!("    {name}: {says}");
     }
     Ok(())
 }
@@ -61,9 +61,9 @@ pub(super) fn replay(
     match outcome.broken() {
         _ if json => say_json(&outcome),
         Some(_) => {
-            say(format_args!("{}\n{fired} of {faults} faults happened.\n", reported(&outcome)));
+            say!("{}\n{fired} of {faults} faults happened.", reported(&outcome));
         }
-        None => say(format_args!("Everything held. {fired} of {faults} faults happened.\n")),
+        None => say!("Everything held. {fired} of {faults} faults happened."),
     }
     if outcome.is_well() { Ok(()) } else { Err(Failure::said()) }
 }

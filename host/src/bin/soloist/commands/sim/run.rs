@@ -2,7 +2,7 @@
 
 use soloist_sim::{Outcome, Plan, Report, run as simulate, sweep::planned, timeline};
 
-use super::{never_holds, options, say, say_json, scenario, trace, write};
+use super::{never_holds, options, say_json, scenario, trace, write};
 use crate::{cli::RunArguments, report::Failure};
 
 /// Simulates it.
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &RunArguments, json: bool) -> Result<(), Failure> {
     }
     if !json {
         let faults_before = plan.faults.len();
-        say(format_args!("{}", Report { outcome: &outcome, faults_before, simulations: 1 }));
+        say_part!("{}", Report { outcome: &outcome, faults_before, simulations: 1 });
     }
     Err(Failure::said())
 }
@@ -37,10 +37,7 @@ fn summary(outcome: &Outcome) {
     let Outcome { plan, fired, virtual_ms, runs, effects, epochs, .. } = outcome;
     let (faults, calls) = (plan.faults.len(), outcome.calls.values().sum::<u32>());
     let seconds = *virtual_ms as f64 / 1000.0;
-    say(format_args!(
-        "Everything held in {} of size {}, seed {}.\n\n",
-        plan.scenario, plan.size, plan.seed
-    ));
+    say!("Everything held in {} of size {}, seed {}.\n", plan.scenario, plan.size, plan.seed);
     let rows: [(&str, String); 9] = [
         ("faults", format!("{fired} of {faults} happened")),
         ("processes", epochs.to_string()),
@@ -53,9 +50,9 @@ fn summary(outcome: &Outcome) {
         ("trace", format!("{:016x} of {} lines", outcome.hash, outcome.lines)),
     ];
     for (what, how) in rows {
-        say(format_args!("{what:<12}  {how}\n"));
+        say!("{what:<12}  {how}");
     }
     for fault in &plan.faults {
-        say(format_args!("  {fault}\n"));
+        say!("  {fault}");
     }
 }

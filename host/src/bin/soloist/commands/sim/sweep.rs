@@ -11,7 +11,7 @@ use soloist_sim::{
     sweep::{Sweep, Swept, sweep as simulate},
 };
 
-use super::{chosen, never_holds, options, progress, report, say, say_json, warn, write};
+use super::{chosen, never_holds, options, progress, report, say_json, warn, write};
 use crate::{
     cli::SweepArguments,
     report::{Exit, Failure, table},
@@ -112,14 +112,14 @@ fn show(all: &[Swept]) {
     table(&header, &all.iter().map(row).collect::<Vec<_>>());
     for swept in all {
         for (invariant, count) in &swept.by_invariant {
-            say(format_args!("{}: {invariant} does not hold in {count} seeds\n", swept.scenario));
+            say!("{}: {invariant} does not hold in {count} seeds", swept.scenario);
         }
         if !swept.sometimes_missed.is_empty() {
             let missed = swept.sometimes_missed.join(", ");
-            say(format_args!("{}: never seen: {missed}\n", swept.scenario));
+            say!("{}: never seen: {missed}", swept.scenario);
         }
     }
-    say(format_args!("\n"));
+    say!();
     coverage(all);
 }
 
