@@ -28,11 +28,9 @@ use crate::{
     handle::{EmitError, StartError},
     run::{self, Asked, Begin, Which},
     runs,
-    views::{QUARANTINED, Quarantined},
+    views::{EVENTS_SEEN, QUARANTINED, Quarantined},
 };
 
-/// Table of the events that were taken, by source and id.
-const SEEN: &str = "events-seen";
 /// Table of the events that are not delivered to all yet.
 pub(crate) const PENDING: &str = "events-pending";
 /// Version of the stored events of this stream.
@@ -169,7 +167,7 @@ impl Behaviour for EventsActor {
 impl EventsActor {
     /// Takes an event in, and sets its delivery going; tells whether it is new.
     async fn take(&mut self, occurrence: &Occurrence) -> Result<bool, EmitError> {
-        let seen = ProjectionKey::of_text(SEEN, &occurrence.source, occurrence.id.as_str());
+        let seen = ProjectionKey::of_text(EVENTS_SEEN, &occurrence.source, occurrence.id.as_str());
         if self.context.journal.projection(&seen)?.is_some() {
             return Ok(false);
         }

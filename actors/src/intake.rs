@@ -26,11 +26,9 @@ use crate::{
     handle::{PullError, Pulled, StartError},
     run::{Asked, Begin, Which},
     runs,
-    views::{QUARANTINED, Quarantined},
+    views::{CHANGES_SEEN, QUARANTINED, Quarantined},
 };
 
-/// Table of the changes that were taken, by connector and identity.
-const SEEN: &str = "seen";
 /// Version of the stored events of a connector's stream.
 const EVENTS_VERSION: u16 = 1;
 /// Changes pulled at a time: as many mails are held in memory at once.
@@ -303,7 +301,7 @@ fn is_healthy(result: &Result<Pulled, PullError>) -> Result<(), Error> {
 }
 
 fn seen_key(connector: &ConnectorName, identity: &str) -> ProjectionKey {
-    ProjectionKey::of_text(SEEN, connector.as_str(), identity)
+    ProjectionKey::of_text(CHANGES_SEEN, connector.as_str(), identity)
 }
 
 fn restarting() -> PullError {

@@ -269,11 +269,25 @@ impl RunsActor {
                 let evidence = self.deaths.remove(&run).unwrap_or_default().evidence;
                 tracing::error!(%run, "the run's actor dies again and again; it is set aside");
                 self.context.aside.put(run.clone());
+                let set_aside = run.clone();
                 let what = What::Quarantined { run };
                 if let Err(error) = incidents::raise(&self.context, what, evidence).await {
                     tracing::error!(%error, "failed to put it on record; the run is tried again at the next start");
                 }
+                self.tell_beneath(&set_aside);
             }
+        }
+    }
+
+    /// The runs beneath one that is set aside go on: its last actor may have begun them and not have told them.
+    fn tell_beneath(&self, run: &RunId) {
+        let found = interrupted(&*self.context.journal).unwrap_or_else(|error| {
+            tracing::error!(%error, %run, "those beneath it go on at the next start");
+            vec![]
+        });
+        let beneath = format!("{run}.");
+        for run in found.into_iter().filter(|other| other.as_str().starts_with(&beneath)) {
+            let _ = self.me.send(Message::Deliver { run, asked: Asked::Recover });
         }
     }
 

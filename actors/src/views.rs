@@ -16,6 +16,10 @@ use crate::{events, policies, workflows::Workflows};
 
 /// Table of the changes that could not be read.
 pub(crate) const QUARANTINED: &str = "quarantined";
+/// Table of the changes that were taken, by connector and identity.
+pub const CHANGES_SEEN: &str = "seen";
+/// Table of the events that were taken, by source and id.
+pub const EVENTS_SEEN: &str = "events-seen";
 
 /// Most entries that one listing returns.
 pub const LIST_MAX: usize = 10_000;

@@ -207,7 +207,7 @@ impl Active {
 
     /// The run above is told of the end at once. If it is not reached, the projection `ended` tells it when this run's actor
     /// starts again, or at the next start.
-    fn tell_parent(&self, before: Option<&Run>) {
+    pub(super) fn tell_parent(&self, before: Option<&Run>) {
         let Some(run) = &self.run else { return };
         let (Some(parent), Some(end)) = (&run.parent, run.end()) else { return };
         if before.and_then(Run::end).as_ref() == Some(&end) {

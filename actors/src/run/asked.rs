@@ -7,10 +7,7 @@ use soloist_kernel::{
     journal::AppendError,
     labels::Labeled,
     payload::Payload,
-    run::{
-        self, Beginning, Command, EffectRef, Parent, Refusal,
-        project::{self, Ended},
-    },
+    run::{self, Beginning, Command, EffectRef, Refusal, project::Ended},
     workflow::Library,
 };
 use tokio::sync::oneshot;
@@ -41,7 +38,9 @@ impl Active {
             Asked::Begin(_) | Asked::Answered { .. } => Ok(()),
             Asked::Recover => {
                 self.tell_children();
-                self.tell_parent_again()
+                // An actor that dies right after the end is recorded has told nobody.
+                self.tell_parent(None);
+                Ok(())
             }
             Asked::Watch { reply } => {
                 self.watchers.push(reply);
@@ -180,19 +179,6 @@ impl Active {
         for child in open.filter_map(|(_, _, awaited)| awaited.child()) {
             self.tell_run(child.run.clone(), Asked::Recover);
         }
-    }
-
-    /// The run above is told of this one's end if it has not taken it in: an actor that died after its last record may not have
-    /// come to that.
-    fn tell_parent_again(&self) -> Result<(), Error> {
-        let parent = self.run.as_ref().and_then(|run| run.parent.as_ref());
-        let Some(Parent { run: parent, .. }) = parent else { return Ok(()) };
-        let key = project::ended_key(parent, &self.id);
-        if let Some(bytes) = self.context.journal.projection(&key)? {
-            let ended = Box::new(serde_json::from_slice(&bytes)?);
-            self.tell_run(parent.clone(), Asked::ChildEnded(ended));
-        }
-        Ok(())
     }
 
     /// Accounts for attempts that were lost. One that is under way, though the actor that began it is no more, may yet be

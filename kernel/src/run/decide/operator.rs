@@ -40,13 +40,7 @@ impl Decider<'_> {
         by: String,
         fresh: Option<Box<(Proposal, Evidence)>>,
     ) -> Result<Vec<Event>, Refusal> {
-        let waiting = inbox::find(self.run, item)
-            .ok_or_else(|| Refusal::NotWaiting { item: item.clone() })?;
-        // Whether the clock was looked at before or after it was said makes no difference to what counts.
-        let late = deadline(&waiting).is_some_and(|deadline| deadline <= self.env.now);
-        if late && !planted(Mutant::LateDecisionTaken) {
-            return Err(Refusal::NotWaiting { item: item.clone() });
-        }
+        let waiting = self.waiting(item)?;
         let unfit = |decision: &Decision| Refusal::Unfit {
             problem: format!(
                 "item {item} cannot be decided by `{}`; it takes {}",
@@ -171,6 +165,15 @@ impl Decider<'_> {
         WriteEvent::Reproposed { proposal: Box::new(proposal), judgement }
     }
 
+    /// What waits under `item`, and can still be decided.
+    fn waiting(&self, item: &InboxId) -> Result<Waiting<'_>, Refusal> {
+        let refused = || Refusal::NotWaiting { item: item.clone() };
+        let waiting = inbox::find(self.run, item).ok_or_else(refused)?;
+        // Whether the clock was looked at before or after it was said makes no difference to what counts.
+        let late = deadline(&waiting).is_some_and(|deadline| deadline <= self.env.now);
+        if late && !planted(Mutant::LateDecisionTaken) { Err(refused()) } else { Ok(waiting) }
+    }
+
     pub(super) fn modified(
         &self,
         item: &InboxId,
@@ -178,7 +181,7 @@ impl Decider<'_> {
         evidence: &Evidence,
         by: String,
     ) -> Result<Vec<Event>, Refusal> {
-        let Some(Waiting::Write(step, effect, write)) = inbox::find(self.run, item) else {
+        let Waiting::Write(step, effect, write) = self.waiting(item)? else {
             return Err(Refusal::NotWaiting { item: item.clone() });
         };
         if !matches!(write.state, WriteState::Asking { .. }) {

@@ -412,3 +412,18 @@ fn an_approval_has_a_deadline_if_its_rule_says_so() {
         bench.refuses(Bench::decision(item.clone(), Decision::Abort { reason: "no".into() }));
     assert_eq!(late, Refusal::NotWaiting { item });
 }
+
+/// The timer has not rung yet, and the deadline has passed all the same.
+#[test]
+fn a_change_by_the_operator_has_the_same_deadline() {
+    let (mut bench, proposal) = asked(&format!("{ASK}\ndeadline='1h'"));
+    let item = bench.item();
+    bench.now = Timestamp(NOW.0 + 3_600_000);
+    let late = bench.refuses(Command::Modify {
+        item: item.clone(),
+        proposal: Box::new(proposal),
+        evidence: Evidence::default(),
+        by: "operator".into(),
+    });
+    assert_eq!(late, Refusal::NotWaiting { item });
+}
