@@ -1,10 +1,12 @@
 //! What must hold: as it happens, after each recovery, and when everything has come to rest.
 //!
-//! `journal.rs` watches the protocol at the journal, `call.rs` at the connectors, `finale.rs` looks at the end. The names of
+//! `journal.rs` and `write.rs` watch the protocol at the journal, `remote.rs` at the connectors, `finale.rs` and `outcome.rs` look at the end. The names of
 //! the invariants are listed in [`INVARIANTS`], with what each says.
 
 pub(crate) mod finale;
 pub(crate) mod journal;
+mod outcome;
+mod write;
 
 /// The invariants, and what each says.
 pub const INVARIANTS: &[(&str, &str)] = &[
@@ -15,22 +17,40 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     ("intent-durable", "no write leaves before its intent is fsynced"),
     ("approved", "no write is attempted that policy has not allowed and nobody has approved"),
+    ("approved-as-shown", "what is approved is what the operator was shown"),
+    ("as-judged", "what leaves is byte for byte what was judged"),
+    ("decided-in-time", "nothing is decided after its deadline"),
+    (
+        "item-stays",
+        "an item of the inbox shows the same as long as it has the same id, in one attempt of its step",
+    ),
     ("landed-happened", "what is recorded as landed has happened, or the operator said so"),
+    ("receipt-given", "a recorded receipt is one that the other side gave"),
+    ("not-made", "what is recorded as not made has not happened"),
     ("rate", "no more calls leave in any stretch of time than the connector declares"),
+    ("retry-after", "who asks not to be called until a time is not called until then"),
     ("probe-in-time", "nobody looks for a write before the other side shows it"),
     ("one-attempt", "no write is attempted or looked for while an attempt of it is under way"),
     ("not-repeated", "what may have happened is not attempted again unless that is declared safe"),
+    ("absence-proven", "a write is recorded as absent only if a probe has said so"),
+    ("retries-bounded", "nothing is tried more often than its policy and the operator say"),
     ("acknowledged-kept", "what was acknowledged is there after every recovery"),
+    ("acknowledged-durable", "nothing is acknowledged before it is fsynced"),
+    ("taken-once", "a change that was taken is known for ever"),
+    ("mark-with-run", "that a change was seen is recorded together with its run"),
     ("durable-prefix", "what a recovery finds is what was synced, and a prefix of the rest"),
     ("damage-refused", "a damaged journal is mended without loss or refused, never read as whole"),
     ("chain", "the journal's hash chain holds"),
     ("history-is-state", "the state of a run is what its history folds to, its snapshot included"),
     ("result-stays", "the reported result of a run never changes"),
     ("taken-back-in-reverse", "what a run did is taken back in reverse, and all of it or named"),
+    ("taken-back-in-clear", "nothing is over that was taken back while a write of it is in doubt"),
     ("settled", "at rest every run is over, or waits in the inbox with a reason"),
     ("inbox-genuine", "the inbox asks about nothing that is known"),
     ("time-goes-on", "no record of a run is older than the one before it, whatever the clock does"),
     ("not-early", "what waits for a time does not go on before it"),
+    ("gives-up", "a run that dies again and again is set aside"),
+    ("aside-rests", "a run that is set aside does nothing until the operator says so"),
     ("nothing-held", "at rest nothing is held: no actor of a run, no call under way"),
     ("liveness", "once the faults are over, everything comes to rest"),
     ("park-rate", "doubts are put to the operator only as often as the faults explain"),

@@ -75,7 +75,7 @@ impl Client {
                     format_args!("start {id} of {workflow}: {text}"),
                 );
                 if started.is_ok() {
-                    state.acknowledged.insert(id.to_owned());
+                    state.acknowledged_runs.insert(id.to_owned());
                 }
                 started.is_ok()
             });
@@ -97,6 +97,9 @@ impl Client {
             };
             let line = self.access.with(|state| {
                 state.line("client", What::Client, format_args!("pull {connector}: {text}"));
+                if pulled.is_ok() {
+                    state.told.taken(connector);
+                }
             });
             match (line, pulled) {
                 (Some(()), Ok(_)) => return,
@@ -148,6 +151,8 @@ impl Client {
                     state.line("webhooks", What::Client, format_args!("{event} {id}: {text}"));
                     if taken.is_ok() {
                         state.delivered.insert(place.clone());
+                        let unsynced = state.watch.event_unsynced(&source, &id);
+                        state.acknowledged(format_args!("event {place}"), unsynced);
                     }
                 });
             }

@@ -13,6 +13,7 @@ use std::{
 
 use soloist_kernel::{
     id::StreamId,
+    incident,
     journal::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
         Stopped, StreamSeq, Synced,
@@ -260,8 +261,7 @@ impl SimJournal {
         let (number, kinds) = self
             .access
             .with(|state| {
-                let number = state.appends;
-                state.appends += 1;
+                let number = state.appends();
                 let moment = Moment::Before;
                 let kinds = state.strike(&Strike::Journal { number, moment, state: "append", run });
                 (number, kinds)
@@ -400,7 +400,7 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
             let found = append.blobs.iter().find(|(of, _)| of == digest);
             Ok(found.map(|(_, bytes)| bytes.to_vec()))
         };
-        let problems = watch.appended(at, entry, &|key| state.has_happened(key), &blobs);
+        let problems = watch.appended(at, entry, Some(state), &blobs);
         state.watch = watch;
         for (invariant, what) in problems {
             state.violated(invariant, what);
@@ -410,8 +410,19 @@ fn noted(state: &mut State, number: u32, seq: Seq, append: &Append) {
         }
         kinds.push_str(&entry.kind);
     }
+    for (invariant, what) in state.watch.batch(seq, append) {
+        state.violated(invariant, what);
+    }
+    if append.projections.iter().any(sets_aside) {
+        state.saw("a run was set aside");
+    }
     let moment = Moment::After;
     state.strike(&Strike::Journal { number, moment, state: &kinds, run: run_of(append) });
+}
+
+/// Whether a row says that a run is set aside.
+fn sets_aside((place, row): &(ProjectionKey, Option<Vec<u8>>)) -> bool {
+    place.table == incident::QUARANTINED && row.is_some()
 }
 
 /// A run has a lane of its own; the rest of the journal is one.

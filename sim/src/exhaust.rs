@@ -165,6 +165,7 @@ fn calls(scenario: &Scenario, profile: &Profile, faults: &mut Vec<Fault>) {
     kinds.extend(throttles.map(|retry_after| Kind::Throttled { retry_after }));
     kinds.extend(DRIFTS.map(|how| Kind::Drifted { how }));
     kinds.extend([Kind::Crash, Kind::PowerLoss { keep: 0 }]);
+    kinds.extend([Kind::Kill { actor: "run".into() }, Kind::Poisoned]);
     for (api, calls) in &profile.calls {
         let (name, ms) = (|| api.clone(), SPELL_MS);
         let mut kinds = kinds.clone();
@@ -196,7 +197,8 @@ fn rest(scenario: &Scenario, profile: &Profile, faults: &mut Vec<Fault>) {
         faults.extend(kinds.map(|what| Fault { when: Trigger::Webhook { number }, what }));
     }
     for number in 0..profile.decisions {
-        let mut kinds = vec![Kind::DecidesTwice, Kind::DecidesStale, Kind::Cancels];
+        let mut kinds =
+            vec![Kind::DecidesTwice, Kind::DecidesStale, Kind::DecidesLate, Kind::Cancels];
         kinds.extend(scenario.deploys.is_some().then_some(Kind::Deploys));
         let kinds = kinds.into_iter();
         faults.extend(kinds.map(|what| Fault { when: Trigger::Decision { number }, what }));

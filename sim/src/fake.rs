@@ -4,8 +4,10 @@
 //! a `Searchable` one is shown late, an `Opaque` one can be asked nothing. So what a kernel makes of the declaration is put to
 //! the test, and not only what the handler does.
 
+mod quirks;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,8 +15,8 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use soloist_connectors::{
-    Argument, Compensation, Connector, Done, Env, Intent, Manifest, Operation, OperationKind, Plan,
-    Probe, Rate,
+    Argument, Change, Compensation, Connector, Done, Env, Intent, Manifest, Observed, Operation,
+    OperationKind, Page, Plan, Probe, Rate, Seen,
 };
 use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
@@ -25,6 +27,7 @@ use soloist_kernel::{
     time::Timestamp,
 };
 
+use self::quirks::Quirks;
 use crate::scenario::Happened;
 
 /// What a handler is asked.
@@ -57,6 +60,7 @@ pub struct Fake<S> {
     name: Arc<str>,
     manifest: Manifest,
     handlers: BTreeMap<String, Handler<S>>,
+    quirks: Quirks<S>,
     inner: Arc<Mutex<Inner<S>>>,
 }
 
@@ -64,6 +68,8 @@ struct Inner<S> {
     state: S,
     done: BTreeMap<String, Written>,
     fresh: Vec<Happened>,
+    /// Keys that were asked about when the answer was that it cannot tell.
+    asked: BTreeSet<String>,
 }
 
 /// A write that was done.
@@ -80,6 +86,7 @@ impl<S> Clone for Fake<S> {
             name: self.name.clone(),
             manifest: self.manifest.clone(),
             handlers: self.handlers.clone(),
+            quirks: self.quirks.clone(),
             inner: self.inner.clone(),
         }
     }
@@ -99,11 +106,12 @@ impl<S: Send + 'static> Fake<S> {
             concurrency_max: 8,
             call_timeout: Duration::from_secs(30),
         };
-        let inner = Inner { state, done: BTreeMap::new(), fresh: vec![] };
+        let inner = Inner { state, done: BTreeMap::new(), fresh: vec![], asked: BTreeSet::new() };
         Self {
             name: "fake".into(),
             manifest,
             handlers: BTreeMap::new(),
+            quirks: Quirks::default(),
             inner: Arc::new(Mutex::new(inner)),
         }
     }
@@ -307,18 +315,46 @@ impl<S: Send + 'static> Connector for Fake<S> {
             return Err(Fault::new(FaultClass::Invalid, Phase::NotSent, why));
         }
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let bytes = match self.quirks.along.get(intent.operation.as_str()) {
+            Some(along) => {
+                let mut arguments = arguments.clone();
+                arguments["along"] = along(&mut self.inner().state, &intent.arguments.value());
+                arguments.to_string()
+            }
+            None => intent.arguments.to_string(),
+        };
         let routing = declared.arguments.keys().map(|name| (name.clone(), text(&arguments[name])));
         Ok(Plan {
             operation: intent.operation.clone(),
             key: intent.key.clone(),
             routing: routing.collect(),
-            preview: format!("{} {}", intent.operation, intent.arguments),
-            bytes: intent.arguments.to_string().into_bytes().into(),
+            preview: format!("{} {bytes}", intent.operation),
+            bytes: bytes.into_bytes().into(),
         })
     }
 
-    async fn execute(&self, env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
-        payload(&self.act(&plan.operation, plan.key.as_str(), &plan.bytes, env.now())?)
+    async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault> {
+        let operation = plan.operation.as_str();
+        if self.quirks.flaky.get(operation).is_some_and(|attempts| attempt <= *attempts) {
+            let why = "503: it is not its day";
+            return Err(Fault::new(FaultClass::Transient, Phase::Answered, why));
+        }
+        let receipt = self.act(&plan.operation, plan.key.as_str(), &plan.bytes, env.now())?;
+        payload(&receipt)
+    }
+
+    async fn pull(&self, _env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {
+        let all = self.quirks.changes.as_ref().map(|changes| changes(&self.inner().state));
+        let all = all.unwrap_or_default().into_iter();
+        let mut new: Vec<_> = all.filter(|(identity, _)| !seen(identity)).collect();
+        let more = new.len() > limit;
+        new.truncate(limit);
+        let change = |(identity, said): (String, Value)| {
+            let observed =
+                Observed::Record(Labeled::new(payload(&said)?, Labels::untrusted(&*self.name)));
+            Ok(Change { identity, observed })
+        };
+        Ok(Page { changes: new.into_iter().map(change).collect::<Result<_, Fault>>()?, more })
     }
 
     async fn probe(&self, env: &Env, plan: &Plan) -> Result<Probe, Fault> {
@@ -330,6 +366,10 @@ impl<S: Send + 'static> Connector for Fake<S> {
             }
             _ => true,
         };
+        let is_vague = self.quirks.vague.contains(plan.operation.as_str());
+        if is_vague && self.inner().asked.insert(plan.key.to_string()) {
+            return Ok(Probe::Unknown { reason: "the search is being rebuilt".into() });
+        }
         Ok(match (semantics, done.filter(shown)) {
             (WriteSemantics::Opaque, _) => {
                 Probe::Unknown { reason: "this API cannot be asked".into() }

@@ -11,6 +11,7 @@
 mod check;
 mod client;
 mod disk;
+mod hands;
 mod mail;
 mod operator;
 mod process;
@@ -24,6 +25,7 @@ mod world;
 
 pub mod chance;
 pub mod determinism;
+pub mod errands;
 pub mod exhaust;
 pub mod fake;
 pub mod history;

@@ -1,11 +1,12 @@
 //! Planted bugs, hunted: what tells whether the invariants would notice.
 //!
 //! A mutant is a bug that is planted behind the feature `mutants`, which never ships (`soloist_kernel::mutant`). Each is
-//! hunted through every scenario: first where nothing goes wrong, then through every single fault, then seed by seed. It is
+//! hunted through every scenario: where nothing goes wrong, then seed by seed, with one single fault beside each seed. It is
 //! killed when an invariant does not hold. One that survives shows a blind spot, and fails the build.
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use serde::Serialize;
 use soloist_kernel::mutant::Mutant;
 
 use crate::{
+    chance::Chance,
     exhaust,
     outcome::Outcome,
     plan::Plan,
@@ -53,6 +55,9 @@ pub struct Kill {
     pub plan: Plan,
 }
 
+/// Seeds of each scenario before the next one is tried; each round has four times as many.
+const FIRST_ROUND: u64 = 4;
+
 /// A scenario made ready for the hunt.
 struct Ground<'a> {
     scenario: &'a Scenario,
@@ -60,7 +65,7 @@ struct Ground<'a> {
     singles: Vec<Plan>,
 }
 
-/// Hunts `mutants` through `scenarios`, with so many seeds in each after every single fault.
+/// Hunts `mutants` through `scenarios`, with so many seeds and as many single faults in each.
 ///
 /// # Errors
 ///
@@ -109,27 +114,43 @@ fn ground(scenario: &Scenario) -> Result<Ground<'_>, Box<Outcome>> {
 
 fn hunted(grounds: &[Ground<'_>], mutant: Mutant, seeds: u64) -> Option<Kill> {
     let options = Options { mutant: Some(mutant), ..Options::default() };
+    let mut simulations = vec![0; grounds.len()];
+    let (mut from, mut to) = (0, FIRST_ROUND.min(seeds));
     // Every scenario a little first: most die at once in one that has what they need.
-    for (from, to) in [(0, 60), (60, seeds)] {
-        for ground in grounds {
-            let Ground { scenario, profiles, singles } = ground;
-            let calm = profiles.keys().map(|size| Plan::calm(scenario.name(), 0, *size));
-            let calm = calm.filter(|_| from == 0);
-            let singles = singles.iter().filter(|_| from > 0).cloned();
-            let swarm = (from..to).map(|seed| plan_of(scenario, profiles, seed));
-            for (index, plan) in calm.chain(singles).chain(swarm).enumerate() {
-                let outcome = run(scenario, &plan, options);
-                if let Some(invariant) = outcome.broken() {
+    while from < to {
+        for (ground, simulations) in grounds.iter().zip(&mut simulations) {
+            for plan in ground.plans(from..to) {
+                *simulations += 1;
+                let outcome = run(ground.scenario, &plan, options);
+                // What breaks without it, it does not break.
+                let innocent =
+                    || run(ground.scenario, &plan, Options::default()).broken().is_some();
+                if let Some(invariant) = outcome.broken().filter(|_| !innocent()) {
                     return Some(Kill {
                         mutant: mutant.name().to_owned(),
-                        scenario: scenario.name().to_owned(),
+                        scenario: ground.scenario.name().to_owned(),
                         invariant: invariant.to_owned(),
-                        simulations: index + 1,
+                        simulations: *simulations,
                         plan,
                     });
                 }
             }
         }
+        (from, to) = (to, (to * 4).min(seeds));
     }
     None
+}
+
+impl Ground<'_> {
+    /// The plans of these seeds: of each its own and one single fault, and before the first those without a fault.
+    fn plans(&self, seeds: Range<u64>) -> impl Iterator<Item = Plan> {
+        let first = seeds.start == 0;
+        let calm = self.profiles.keys().filter(move |_| first);
+        let calm = calm.map(|size| Plan::calm(self.scenario.name(), 0, *size));
+        calm.chain(seeds.flat_map(|seed| {
+            let single = (!self.singles.is_empty())
+                .then(|| Chance::of(seed, "single", 0).pick(&self.singles).clone());
+            std::iter::once(plan_of(self.scenario, &self.profiles, seed)).chain(single)
+        }))
+    }
 }

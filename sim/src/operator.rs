@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use serde_json::Value;
 use soloist_actors::Soloist;
 use soloist_kernel::{
     effect::{Decision, WriteState},
-    inbox::{Item, Kind as ItemKind},
+    inbox::{self, Item, Kind as ItemKind, Waiting},
 };
 
 use crate::{
@@ -16,11 +17,13 @@ use crate::{
 };
 
 type Decide = Arc<dyn Fn(&Item, &mut Chance) -> Option<Decision> + Send + Sync>;
+type Change = Arc<dyn Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync>;
 
 /// An operator. He says of a doubtful write what really happened, because he can look.
 #[derive(Clone)]
 pub struct Operator {
     decide: Decide,
+    change: Change,
 }
 
 impl Default for Operator {
@@ -50,12 +53,21 @@ fn usual(item: &Item, chance: &mut Chance, percent: u64) -> Option<Decision> {
 
 impl Operator {
     /// An operator who decides so; what gets no decision waits until the next look. Doubtful writes are not asked about: of
-    /// these he says what happened.
+    /// these he says what happened. Nor are runs that were set aside: these go on, sooner or later.
     #[must_use]
     pub fn deciding(
         decide: impl Fn(&Item, &mut Chance) -> Option<Decision> + Send + Sync + 'static,
     ) -> Self {
-        Self { decide: Arc::new(decide) }
+        Self { decide: Arc::new(decide), change: Arc::new(|_, _| None) }
+    }
+
+    /// And who first changes what some writes say: to these arguments, which lets them happen.
+    #[must_use]
+    pub fn changing(
+        self,
+        change: impl Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        Self { change: Arc::new(change), ..self }
     }
 
     /// An operator who approves of everything, and lets failed steps be tried again.
@@ -70,6 +82,9 @@ impl Operator {
     /// Looks into the inbox, and decides about what is there. Returns whether there was anything.
     pub(crate) async fn look(&self, soloist: &Soloist, access: &Access) -> bool {
         let Ok(items) = soloist.inbox() else { return false };
+        for item in &items {
+            sees(soloist, access, item);
+        }
         let mut decided = false;
         for item in items {
             let Some(number) = access.with(|state| {
@@ -81,28 +96,43 @@ impl Operator {
                 return decided;
             };
             self.misbehave(soloist, access, &item).await;
-            let mut chance = access.world().chance("operator", u64::from(number));
-            let decision = match item.kind {
-                ItemKind::Ambiguous => resolved(soloist, access.world(), &item),
-                _ => (self.decide)(&item, &mut chance),
-            };
-            let Some(decision) = decision else { continue };
-            decided = true;
-            let answer = soloist.decide(item.id.as_str(), decision.clone()).await;
-            access.with(|state| {
-                let text = answer.as_ref().map_or_else(ToString::to_string, |()| "taken".into());
-                let (id, title, word) = (&item.id, &item.title, decision.word());
-                state.line(
-                    "operator",
-                    What::Operator,
-                    format_args!("{word} {id} ({title}): {text}"),
-                );
-                if answer.is_ok() {
-                    state.saw(&format!("the operator said {word}"));
-                }
-            });
+            decided |= self.decides(soloist, access, &item, number).await;
         }
         decided
+    }
+
+    /// Decides about `item`, or leaves it.
+    async fn decides(&self, soloist: &Soloist, access: &Access, item: &Item, number: u32) -> bool {
+        let mut chance = access.world().chance("operator", u64::from(number));
+        let approval = item.kind == ItemKind::Approval && item.digest.is_some();
+        let change = approval.then(|| (self.change)(item, &mut chance)).flatten();
+        let (word, answer) = if let Some(arguments) = change {
+            ("modify", soloist.modify(item.id.as_str(), &arguments).await)
+        } else {
+            let decision = match item.kind {
+                ItemKind::Ambiguous => resolved(soloist, access.world(), item),
+                ItemKind::Incident if is_set_aside(item) => {
+                    chance.percent(50).then_some(Decision::Retry)
+                }
+                _ => (self.decide)(item, &mut chance),
+            };
+            let Some(decision) = decision else { return false };
+            (decision.word(), soloist.decide(item.id.as_str(), decision).await)
+        };
+        access.with(|state| {
+            let text = answer.as_ref().map_or_else(ToString::to_string, |()| "taken".into());
+            let (id, title) = (&item.id, &item.title);
+            state.line("operator", What::Operator, format_args!("{word} {id} ({title}): {text}"));
+            if answer.is_ok() {
+                state.saw(&format!("the operator said {word}"));
+                if state.deployed && word == "approve" && item.digest.is_some() {
+                    state.saw(APPROVED_LATER);
+                }
+                let unsynced = item.run.as_ref().and_then(|run| state.watch.decided_unsynced(run));
+                state.acknowledged(format_args!("`{word}` of {id}"), unsynced);
+            }
+        });
+        true
     }
 
     /// What the plan wants the operator to do wrong.
@@ -115,6 +145,15 @@ impl Operator {
                     tokio::spawn(async move { drop(again.0.approve(again.1.as_str()).await) });
                 }
                 Kind::DecidesStale => drop(soloist.approve("0123456789").await),
+                Kind::DecidesLate => {
+                    let (soloist, id) = (soloist.clone(), item.id.clone());
+                    let Some(deadline) = item.deadline else { continue };
+                    let wait = access.wall().until(deadline);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(wait).await;
+                        drop(soloist.approve(id.as_str()).await);
+                    });
+                }
                 Kind::Cancels => {
                     if let Some(run) = &item.run {
                         let ended = soloist.abort_run(run.as_str(), "changed my mind").await;
@@ -134,6 +173,34 @@ impl Operator {
             }
         }
     }
+}
+
+/// What is seen when he approves of a write after a deployment.
+pub(crate) const APPROVED_LATER: &str = "a write was approved after a deployment";
+
+/// Whether `item` is about a run that was set aside: of all incidents this one can go on.
+pub(crate) fn is_set_aside(item: &Item) -> bool {
+    item.kind == ItemKind::Incident && item.choices.iter().any(|choice| choice.word == "retry")
+}
+
+/// The operator has `item` before him: what of it he has seen counts, and it is what he will have seen under its id for ever.
+fn sees(soloist: &Soloist, access: &Access, item: &Item) {
+    let run = item.run.as_ref().and_then(|run| soloist.folded(run).ok()?);
+    access.with(|state| {
+        if let Some(run) = &run
+            && let Some(Waiting::Write(step, effect, write)) = inbox::find(run, &item.id)
+        {
+            let key = run.effect_id(step, effect).key();
+            state.told.shown(key.as_str(), write.proposal.digest);
+        }
+        // A step that is tried again proposes anew, under the same id.
+        let step = run.as_ref().zip(item.step.as_ref()).and_then(|(run, step)| run.step(step));
+        let attempt = step.map_or(0, |(_, state)| state.attempt);
+        if let Some(before) = state.told.item(&item.id, attempt, item.digest.as_deref()) {
+            let what = format!("{} showed {before}, and shows something else now", item.id);
+            state.violated("item-stays", what);
+        }
+    });
 }
 
 /// What really became of the doubtful write that `item` is about.

@@ -1,8 +1,9 @@
 //! The proving ground: a small shop with every kind of wait and of write in it.
 //!
 //! The invariants are the same for every scenario, but a scenario can only break those that it has the ingredients for. This
-//! one has all of them: the five kinds of write semantics, a saga, runs beneath runs, sleeps, events from inside and outside,
-//! questions with a deadline, facts, reads, limits that are reached, a shadowed write, a new version in mid-run. It is what
+//! one has most of them: the five kinds of write semantics, a saga, runs beneath runs, sleeps, events from inside and outside,
+//! questions with a deadline, facts, reads, limits that are reached, a shadowed write, a new version and a new policy
+//! in mid-run. It is what
 //! regressions of the kernel and planted bugs are simulated in, beside the companies of the binary.
 
 mod shop;
@@ -14,7 +15,7 @@ use soloist_actors::{Agent, Failure, ReadOnly, Transactional, Turn};
 use soloist_kernel::{effect::Outcome, policy::Policy, workflow::Workflow};
 
 use crate::{
-    operator::Operator,
+    operator::{APPROVED_LATER, Operator},
     scenario::{Scenario, Webhook},
 };
 
@@ -41,7 +42,11 @@ pub fn scenario() -> Scenario {
         Workflow::parse("order", &later).unwrap_or_else(|problems| panic!("{}", problems[0]));
     let policy =
         Policy::parse("policy", POLICY).unwrap_or_else(|problems| panic!("{}", problems[0]));
-    let (new_workflows, new_policy) = (workflows.clone(), policy.clone());
+    // Under the new policy no more mails are sent.
+    let new_policy = POLICY.replacen("verdict = \"approve\"", "verdict = \"shadow\"", 1);
+    let new_policy =
+        Policy::parse("policy", &new_policy).unwrap_or_else(|problems| panic!("{}", problems[0]));
+    let new_workflows = workflows.clone();
     scenario.kernel(move |builder, _| {
         let builder = builder.agent(Pack).agent(Listen).subscribe("listen", "order.done");
         workflows.iter().cloned().fold(builder.policy(policy.clone()), |all, one| all.workflow(one))
@@ -76,6 +81,12 @@ pub fn scenario() -> Scenario {
             Ok(())
         } else {
             Err(format!("{tips} tips were given, which policy shadows"))
+        }
+    });
+    scenario.always("under the new policy no mail is approved", |world| {
+        match world.seen(APPROVED_LATER) {
+            0 => Ok(()),
+            mails => Err(format!("{mails} were")),
         }
     });
     scenario.finally(
@@ -142,5 +153,31 @@ impl Agent for Listen {
     async fn run(&self, turn: Turn<ReadOnly>, event: Value) -> Result<u32, Failure> {
         let id = event["id"].as_str().unwrap_or("none");
         Ok(turn.remember("heard", id, &json!(1)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Options, Plan, Report,
+        plan::{Fault, Kind, Moment, Trigger},
+        run,
+        swarm::Profile,
+    };
+
+    /// Its end is recorded and nobody knows of it, or its beginning, or anything between.
+    #[test]
+    fn a_run_that_dies_after_any_append_goes_on_or_is_known_to_have_ended() {
+        let scenario = super::scenario();
+        let profile = Profile::of(&scenario, 1).unwrap_or_else(|_| panic!("it holds by itself"));
+        for number in 0..profile.appends {
+            let when = Trigger::Journal { number, moment: Moment::After };
+            let what = Kind::Kill { actor: "run".into() };
+            let plan = Plan::calm("orders", 0, 1).with(vec![Fault { when, what }]);
+            let plan = Plan { perturbed: false, ..plan };
+            let outcome = run(&scenario, &plan, Options::default());
+            let report = Report { outcome: &outcome, faults_before: 1, simulations: 1 };
+            assert!(outcome.is_well(), "{report}");
+        }
     }
 }

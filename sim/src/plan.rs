@@ -120,6 +120,11 @@ impl Plan {
         Self { faults, ..self }
     }
 
+    /// Whether anybody is held up in it on the way.
+    pub(crate) fn pauses(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault.what, Kind::Pause { .. }))
+    }
+
     /// The plan on one line, as `soloist sim replay` takes it.
     #[must_use]
     pub fn line(&self) -> String {

@@ -14,7 +14,7 @@ use soloist_kernel::{
 use crate::{
     remote::Remote,
     scenario::{MakeConnector, Systems},
-    world::Access,
+    world::{Access, World},
 };
 
 /// One process of a simulation.
@@ -32,11 +32,18 @@ impl Process {
                 inner: make(),
                 access: access.clone(),
                 ledger: systems.ledgers.get(name).cloned(),
+                answers: systems.answers.get(name).cloned().unwrap_or_default(),
             };
             (name.clone(), remote)
         };
         let remotes = systems.connectors.iter().map(remote).collect();
         Self { env, access: access.clone(), remotes }
+    }
+
+    /// The world that it is in.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        self.access.world()
     }
 
     pub(crate) fn env(&self) -> &Env {

@@ -5,6 +5,7 @@
 //! it has, or on the way back.
 
 mod answer;
+mod check;
 
 use std::{future::pending, sync::Arc};
 
@@ -17,7 +18,6 @@ use soloist_kernel::{
     id::OperationName,
     labels::Labeled,
     payload::Payload,
-    semantics::WriteSemantics,
     time::Timestamp,
 };
 
@@ -25,7 +25,7 @@ use crate::{
     check::finale::DOUBT,
     plan::{Kind, RetryAfter},
     quiet,
-    scenario::Ledger,
+    scenario::{Answers, Ledger},
     trace::What,
     world::{Access, BEGIN, Refused, State, Strike},
 };
@@ -40,6 +40,7 @@ pub(crate) struct Remote {
     pub(crate) inner: Arc<dyn Connector>,
     pub(crate) access: Access,
     pub(crate) ledger: Option<Ledger>,
+    pub(crate) answers: Answers,
 }
 
 /// A call that is under way.
@@ -47,6 +48,8 @@ struct Call {
     number: u32,
     latency_ms: u64,
     kinds: Vec<Kind>,
+    /// Whether it counts against the limits.
+    counts: bool,
 }
 
 /// What is called.
@@ -74,11 +77,13 @@ impl Remote {
             let now_ms = state.now_ms();
             // A limit is held by the clock on the wall, across restarts: when that jumps, it cannot be.
             let jumped = state.has_jumped();
+            let epoch = state.epoch;
             let api = state.api(&self.name);
             let number = api.calls;
             api.calls += 1;
             let counts = asked.counts && !jumped;
             let over = if counts { api.leaves(now_ms, &manifest.rate) } else { None };
+            let held = api.held(now_ms, epoch).filter(|_| counts);
             let limit =
                 manifest.operation_rates.iter().find(|(name, _)| name.as_str() == asked.operation);
             if let Some((operation, rate)) = limit.filter(|_| counts) {
@@ -89,6 +94,10 @@ impl Remote {
                         format_args!("{calls} calls of {operation} within {:?}", rate.per),
                     );
                 }
+            }
+            if let Some(until_ms) = held.filter(|_| !state.plan.pauses()) {
+                let what = format!("{} asked not to be called until {until_ms} ms", self.name);
+                state.violated("retry-after", what);
             }
             if let Some(calls) = over {
                 let rate = &manifest.rate;
@@ -130,7 +139,7 @@ impl Remote {
             if asked.write.is_some() && kinds.iter().any(leaves_doubt) {
                 state.saw(DOUBT);
             }
-            Call { number, latency_ms, kinds }
+            Call { number, latency_ms, kinds, counts: asked.counts }
         });
         let Some(call) = call else { return pending().await };
         if call.has(&Kind::Panic) {
@@ -172,6 +181,12 @@ impl Remote {
         let Some(fault) = fault else { return Ok(()) };
         if let Some(retry_at) = fault.retry_at {
             env.limits(Hints { retry_at: Some(retry_at), remaining: None });
+            self.access.with(|state| {
+                let (now_ms, epoch) = (state.now_ms(), state.epoch);
+                if call.counts {
+                    state.api(&self.name).hold(retry_at, now_ms, epoch);
+                }
+            });
         }
         self.takes(call.latency_ms / 2).await;
         Err(self.answered(call, fault))
@@ -216,11 +231,17 @@ impl Remote {
         }
     }
 
-    /// The world by the clock of the other side. Where ours jumps ahead it does so too: a kernel cannot tell that from a night
-    /// in which it was asleep, and takes the time for passed.
+    /// The world by the clock of the other side.
     fn theirs(&self, env: &Env) -> Env {
         let access = self.access.clone();
         env.clone().by_clock(move || access.world().time())
+    }
+
+    /// The same for whoever looks for something. Where our clock has jumped ahead, theirs has too: a kernel cannot tell that
+    /// from a night in which it was asleep, and takes the time that a search lags behind for passed.
+    fn found_by(&self, env: &Env) -> Env {
+        let access = self.access.clone();
+        env.clone().by_clock(move || access.world().time_ahead())
     }
 
     async fn takes(&self, ms: u64) {
@@ -255,63 +276,14 @@ impl Remote {
             .await;
         self.there(env, &call).await?;
         let answer = self.inner.execute(&self.theirs(env), plan, attempt).await;
+        self.acted().await;
+        if attempt == 1 && self.answers.mute.contains(operation) {
+            return pending().await;
+        }
+        if let Some(time) = self.answers.slow.get(operation) {
+            self.takes(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).await;
+        }
         self.back(&call, answer).await
-    }
-
-    /// What must hold before an attempt leaves.
-    fn check_attempt(&self, plan: &Plan, attempt: u32) {
-        let key = plan.key.as_str();
-        let digest = plan.digest();
-        self.access.with(|state| {
-            let synced = state.watch.synced;
-            let problem = match state.watch.write(key).map(|known| known.attempts.get(&attempt)) {
-                None | Some(None) => {
-                    Some(format!("{} {key} leaves without an intent", plan.operation))
-                }
-                Some(Some((seq, _))) if *seq > synced => Some(format!(
-                    "{} {key} leaves before its intent {seq} is fsynced",
-                    plan.operation
-                )),
-                Some(Some(_)) => None,
-            };
-            if let Some(problem) = problem {
-                state.violated("intent-durable", problem);
-            }
-            let happened = state.has_happened(key);
-            if let Some(problem) = state.writes_under_way.leaves(key, digest, happened) {
-                state.violated(problem.0, problem.1);
-            }
-        });
-    }
-
-    /// What must hold before somebody looks for a write.
-    fn check_probe(&self, plan: &Plan) {
-        let key = plan.key.as_str();
-        self.access.with(|state| {
-            if state.writes_under_way.is_under_way(key) {
-                state.violated(
-                    "one-attempt",
-                    format_args!("{key} is looked for while it is attempted"),
-                );
-            }
-            let now = state.wall();
-            // A clock that has jumped does not tell how long it was.
-            let jumped = state.has_jumped();
-            let known = state.watch.write(key).filter(|_| !jumped);
-            let early = known.is_some_and(|known| match known.semantics {
-                WriteSemantics::Searchable { visibility_lag } => {
-                    let last = known.attempts.values().map(|(_, at)| *at).max();
-                    last.is_some_and(|last| last.until(now) < visibility_lag)
-                }
-                _ => false,
-            });
-            if early {
-                state.violated(
-                    "probe-in-time",
-                    format_args!("{key} is looked for before it can be seen"),
-                );
-            }
-        });
     }
 }
 
@@ -336,20 +308,9 @@ impl Call {
     }
 }
 
-/// Whether an attempt that meets this may have happened for all that the kernel knows.
+/// Whether the answer to an attempt that meets this leaves open whether it happened.
 fn leaves_doubt(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Slow { .. }
-            | Kind::LostBefore
-            | Kind::LostAfter
-            | Kind::ResetBefore
-            | Kind::ResetAfter
-            | Kind::Stalled
-            | Kind::Garbled
-            | Kind::WrongType
-            | Kind::Panic
-    )
+    matches!(kind, Kind::ResetBefore | Kind::ResetAfter | Kind::Garbled | Kind::WrongType)
 }
 
 /// Ten years.
@@ -390,13 +351,19 @@ impl Connector for Remote {
     }
 
     async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {
+        self.check_pull(seen);
         let counts = self.inner.manifest().pulls_call;
         let call = self
             .leave(&Asked { how: "pull", operation: "", write: None, counts, arguments: None })
             .await;
         self.there(env, &call).await?;
         let page = self.inner.pull(&self.theirs(env), seen, limit).await;
-        self.back(&call, page).await
+        let page = self.back(&call, page).await?;
+        self.access.with(|state| {
+            let changes = page.changes.iter().map(|change| change.identity.as_str());
+            state.told.handed(&self.name, changes);
+        });
+        Ok(page)
     }
 
     async fn read(
@@ -432,11 +399,18 @@ impl Connector for Remote {
 
     async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault> {
         self.check_attempt(plan, attempt);
-        let _under_way = UnderWay { access: self.access.clone(), key: plan.key.to_string() };
+        let key = plan.key.to_string();
+        let mut under_way = UnderWay { access: self.access.clone(), key, is_answered: false };
         let happened = self.access.with(|state| state.has_happened(plan.key.as_str()));
         let answer = self.called(env, plan, attempt).await;
-        if happened == Some(true) && answer.is_ok() {
-            self.access.with(|state| state.saw("a repeat found the write"));
+        under_way.is_answered = true;
+        if let Ok(receipt) = &answer {
+            self.access.with(|state| {
+                state.told.receipt(plan.key.as_str(), receipt);
+                if happened == Some(true) {
+                    state.saw("a repeat found the write");
+                }
+            });
         }
         answer
     }
@@ -447,11 +421,17 @@ impl Connector for Remote {
         let asked = Asked { how: "probe", operation, write: None, counts: true, arguments: None };
         let call = self.leave(&asked).await;
         self.there(env, &call).await?;
-        let answer = self.inner.probe(&self.theirs(env), plan).await;
+        let answer = self.inner.probe(&self.found_by(env), plan).await;
         let answer = self.back(&call, answer).await?;
         self.access.with(|state| match &answer {
-            Probe::Landed { .. } => state.saw("a probe found the write"),
-            Probe::Absent => state.saw("a probe proved the write absent"),
+            Probe::Landed { receipt } => {
+                state.told.receipt(plan.key.as_str(), receipt);
+                state.saw("a probe found the write");
+            }
+            Probe::Absent => {
+                state.told.absent(plan.key.as_str());
+                state.saw("a probe proved the write absent");
+            }
             Probe::Unknown { .. } => state.saw("a probe could not tell"),
         });
         Ok(answer)
@@ -466,10 +446,16 @@ impl Connector for Remote {
 struct UnderWay {
     access: Access,
     key: String,
+    is_answered: bool,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.access.with(|state| state.writes_under_way.ended(&self.key));
+        self.access.with(|state| {
+            state.writes_under_way.ended(&self.key);
+            if !self.is_answered {
+                state.saw(DOUBT);
+            }
+        });
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     check::finale,
     client::Client,
     disk::{Disk, DiskKind},
+    hands::hands,
     mail::Wire,
     outcome::Outcome,
     plan::{Kind, Plan},
@@ -293,30 +294,6 @@ async fn weather(access: Access) {
         let wait = at_ms.saturating_sub(access.world().now_ms());
         tokio::time::sleep(millis(wait)).await;
         access.with(|state| state.strike(&Strike::Time));
-    }
-}
-
-/// Kills and stops whom the plan wants killed and stopped.
-async fn hands(soloist: Soloist, access: Access) {
-    loop {
-        for order in access.orders().await {
-            let (Kind::Kill { actor } | Kind::Stop { actor }) = &order else { continue };
-            let path = match actor.as_str() {
-                "run" => {
-                    soloist.living().into_iter().find(|path| path.starts_with("soloist/runs/"))
-                }
-                actor => Some(format!("soloist/{actor}")),
-            };
-            let Some(path) = path else { continue };
-            let there = match order {
-                Kind::Stop { .. } => soloist.stop(&path),
-                _ => soloist.kill(&path),
-            };
-            access.with(|state| {
-                let what = if there { "hit" } else { "not there" };
-                state.line("process", What::Fault, format_args!("{order} ({path}): {what}"));
-            });
-        }
     }
 }
 

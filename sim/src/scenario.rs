@@ -7,14 +7,13 @@ use std::{fmt, future::Future, ops::RangeInclusive, pin::Pin, sync::Arc};
 
 use serde_json::Value;
 use soloist_actors::{Builder, Soloist};
-use soloist_connectors::Connector;
 
 pub use self::{
     faults::Faults,
     systems::{Happened, Ledger, Systems},
 };
 use crate::{client::Client, fake::Fake, operator::Operator, process::Process, world::World};
-pub(crate) use systems::MakeConnector;
+pub(crate) use systems::{Answers, MakeConnector};
 
 /// Where the systems of a simulation come from, once for each.
 type MakeSystems = Arc<dyn Fn(&World) -> Systems + Send + Sync>;
@@ -114,13 +113,7 @@ impl Scenario {
         make: impl Fn() -> Fake<S> + Send + Sync + 'static,
     ) -> &mut Self {
         let name = name.to_owned();
-        self.systems(move |_| {
-            let fake = make().named(&name);
-            let ledger = fake.clone();
-            Systems::new()
-                .connector(&name, move || Arc::new(fake.clone()) as Arc<dyn Connector>)
-                .ledger(&name, move || ledger.drained())
-        })
+        self.systems(move |_| make().mounted(Systems::new(), &name))
     }
 
     /// Mounts connectors over systems that outlive the kernel's processes. `make` is called once for each simulation, the

@@ -177,6 +177,10 @@ impl Draw<'_> {
                 self.add(when, kind);
             }
         }
+        if self.chance.percent(10) {
+            let when = self.anywhere();
+            self.add(when, Kind::Poisoned);
+        }
         if self.chance.percent(25) {
             let when = self.anywhere();
             let ms = self.chance.between(1, 20_000);
@@ -235,7 +239,13 @@ impl Draw<'_> {
             let when = self.anywhere();
             self.add(when, Kind::ClockJump { ms });
         }
-        for kind in [Kind::DecidesTwice, Kind::DecidesStale, Kind::Cancels, Kind::Deploys] {
+        for kind in [
+            Kind::DecidesTwice,
+            Kind::DecidesStale,
+            Kind::DecidesLate,
+            Kind::Cancels,
+            Kind::Deploys,
+        ] {
             let is_there = kind != Kind::Deploys || self.scenario.deploys.is_some();
             if is_there && self.profile.decisions > 0 && self.chance.percent(20) {
                 let number = below(&mut self.chance, self.profile.decisions + 1);

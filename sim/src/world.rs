@@ -6,6 +6,7 @@
 
 mod api;
 mod faults;
+mod told;
 mod under_way;
 
 use std::{
@@ -15,12 +16,13 @@ use std::{
 };
 
 use serde_json::Value;
-use soloist_kernel::time::Timestamp;
+use soloist_kernel::{journal::Seq, time::Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use self::{
     api::{Api, Refused, millis},
     faults::Strike,
+    told::Told,
     under_way::UnderWay,
 };
 use crate::{
@@ -105,11 +107,13 @@ pub(crate) struct State {
     /// What the operator is to do wrong at the next opportunity.
     pub(crate) moods: Vec<Kind>,
     /// Runs whose start was acknowledged.
-    pub(crate) acknowledged: BTreeSet<String>,
+    pub(crate) acknowledged_runs: BTreeSet<String>,
     /// Webhooks that were acknowledged.
     pub(crate) delivered: BTreeSet<String>,
     /// Writes that are being attempted.
     pub(crate) writes_under_way: UnderWay,
+    /// What was said of writes and changes.
+    pub(crate) told: Told,
     /// Calls past the kernel.
     pub(crate) sdk_calls: u64,
     /// Whether it is of no use to go on.
@@ -118,6 +122,10 @@ pub(crate) struct State {
     failed_disk: bool,
     /// How often something of this name was seen: what sometimes-assertions ask for.
     pub(crate) seen: BTreeMap<String, u64>,
+    /// What was said of what: see [`World::said_otherwise`].
+    said: BTreeMap<String, String>,
+    /// Whether a new version was deployed.
+    pub(crate) deployed: bool,
 }
 
 impl World {
@@ -152,13 +160,16 @@ impl World {
             pause_ms: 0,
             orders: vec![],
             moods: vec![],
-            acknowledged: BTreeSet::new(),
+            acknowledged_runs: BTreeSet::new(),
             delivered: BTreeSet::new(),
             writes_under_way: UnderWay::default(),
+            told: Told::default(),
             sdk_calls: 0,
             stuck: false,
             failed_disk: false,
             seen: BTreeMap::new(),
+            said: BTreeMap::new(),
+            deployed: false,
         })))
     }
 
@@ -230,9 +241,14 @@ impl World {
         self.state().now_ms()
     }
 
-    /// The time as everybody else has it, whatever the clock of a process says. Where that has jumped ahead, all have.
+    /// The time as it is, whatever the clock of a process says.
     #[must_use]
     pub fn time(&self) -> Timestamp {
+        Timestamp(BEGIN.0 + self.now_ms())
+    }
+
+    /// The time, and as much as the clock of a process has jumped ahead.
+    pub(crate) fn time_ahead(&self) -> Timestamp {
         let state = self.state();
         Timestamp(BEGIN.0 + state.now_ms() + state.ahead_ms)
     }
@@ -248,6 +264,21 @@ impl World {
     pub fn effects_of(&self, operation: &str) -> Vec<Effect> {
         let state = self.state();
         state.effects.iter().filter(|effect| effect.operation == operation).cloned().collect()
+    }
+
+    /// What was said of `what` before in this process, if that was not `value`: for what has to stay as it is.
+    #[must_use]
+    pub fn said_otherwise(&self, what: &str, value: &str) -> Option<String> {
+        let mut state = self.state();
+        let place = format!("{}: {what}", state.epoch);
+        let before = state.said.entry(place).or_insert_with(|| value.to_owned());
+        (before != value).then(|| before.clone())
+    }
+
+    /// Which process it is, counted from one.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.state().epoch
     }
 
     /// Notes that something worth a sometimes-assertion was seen.
@@ -288,6 +319,14 @@ impl State {
         self.line("process", What::Violation, format_args!("{invariant}: {what}"));
         let (at_ms, epoch) = (self.now_ms(), self.epoch);
         self.violations.push(Violation { invariant: invariant.to_owned(), what, at_ms, epoch });
+    }
+
+    /// `what` is acknowledged, and rests on a record that is `unsynced`, if on one.
+    pub(crate) fn acknowledged(&mut self, what: impl fmt::Display, unsynced: Option<Seq>) {
+        if let Some(seq) = unsynced {
+            let what = format!("{what} was acknowledged before record {seq} was fsynced");
+            self.violated("acknowledged-durable", what);
+        }
     }
 
     pub(crate) fn saw(&mut self, what: &str) {

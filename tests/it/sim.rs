@@ -101,6 +101,7 @@ fn the_lists_say_what_there_is() {
         content        articles are checked for their facts, approved and published; events tell of it
         qualification  a model scores inquiries, and whoever may become a customer is invited
         orders         a shop with every kind of wait and of write: where planted bugs are hunted
+        errands        a town whose offices are odd in every way: where the other planted bugs are
     "#]]
     .assert_eq(&sim(&["list"]).out);
     let invariants = sim(&["list", "--invariants", "--json"]).json();
@@ -116,13 +117,13 @@ fn an_unknown_scenario_is_named_with_those_that_there_are() {
     check_refused(
         &["run", "--scenario", "outreech", "--seed", "1"],
         expect![[
-            r#"soloist: there is no scenario "outreech"; did you mean `outreach`? There are mail, outreach, invoicing, content, qualification, orders"#
+            r#"soloist: there is no scenario "outreech"; did you mean `outreach`? There are mail, outreach, invoicing, content, qualification, orders, errands"#
         ]],
     );
     check_refused(
         &["sweep", "--scenario", "payroll"],
         expect![[
-            r#"soloist: there is no scenario "payroll". There are mail, outreach, invoicing, content, qualification, orders"#
+            r#"soloist: there is no scenario "payroll". There are mail, outreach, invoicing, content, qualification, orders, errands"#
         ]],
     );
 }
@@ -142,7 +143,7 @@ fn what_is_no_plan_is_refused_with_the_reason() {
     check_refused(
         &["explain", r#"{"scenario":"mial","seed":1,"size":1,"faults":[]}"#],
         expect![[
-            r#"soloist: there is no scenario "mial"; did you mean `mail`? There are mail, outreach, invoicing, content, qualification, orders"#
+            r#"soloist: there is no scenario "mial"; did you mean `mail`? There are mail, outreach, invoicing, content, qualification, orders, errands"#
         ]],
     );
     check_refused(

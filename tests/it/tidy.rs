@@ -186,3 +186,25 @@ fn the_workflows_and_policies_of_the_company_are_well() {
         }
     }
 }
+
+/// A bug that can be planted nowhere is hunted in vain, and a survivor that nobody understands.
+#[test]
+fn every_mutant_has_a_place_where_it_is_planted() {
+    const DECLARED: &str = "kernel/src/mutant.rs";
+    let sources = texts(&["rs"]);
+    let declared = sources.iter().find(|(name, _)| name == DECLARED).map(|(_, text)| text);
+    let declared = declared.expect("the mutants are declared");
+    let mutants: Vec<&str> = without_tests(declared)
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.split_once(" = \""))
+        .map(|(name, _)| name)
+        .filter(|name| name.chars().all(char::is_alphanumeric))
+        .collect();
+    assert!(mutants.len() >= 45, "there are {} mutants", mutants.len());
+    let is_planted = |mutant: &str| {
+        let site = format!("planted(Mutant::{mutant})");
+        sources.iter().any(|(name, text)| name != DECLARED && text.contains(&site))
+    };
+    let lost = mutants.into_iter().filter(|mutant| !is_planted(mutant));
+    none(lost.map(|mutant| format!("{mutant} is planted nowhere")).collect());
+}

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use soloist_actors::{Soloist, TreeNode};
 use soloist_kernel::{
     effect::Write,
-    id::{InboxId, RunId, StreamId},
+    id::{InboxId, RunId, StepName, StreamId},
     inbox,
     journal::{Journal, ReadError, StreamSeq, verify::verify},
     run::{Run, RunSummary, Status, project},
     semantics::Reversal,
 };
 
-use crate::{plan::Class, scenario::Scenario, world::World};
+use super::outcome;
+use crate::{operator::is_set_aside, plan::Class, scenario::Scenario, world::World};
 
 /// What there was at the end.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +31,7 @@ pub(crate) fn after_recovery(world: &World, soloist: &Soloist) {
     if world.state().epoch == 1 {
         return;
     }
-    let acknowledged = world.state().acknowledged.clone();
+    let acknowledged = world.state().acknowledged_runs.clone();
     for run in acknowledged {
         let id = RunId::new(&*run).ok();
         let there = id.is_some_and(|id| {
@@ -139,6 +140,7 @@ impl Found<'_> {
             waiting.extend(inbox::waiting(&run).into_iter().map(|(id, _)| id));
             self.state(soloist, summary, &run);
             self.unwound(&run);
+            self.problems.extend(outcome::check(self.world, &run));
         }
         self.settled(runs, &items, &waiting);
         self.facts(journal, soloist);
@@ -173,19 +175,15 @@ impl Found<'_> {
 
     /// What was taken back was taken back in reverse, and what was not is named.
     fn unwound(&mut self, run: &Run) {
-        let undone = |write: &&Write| write.reverses.is_some() && write.order > 0;
-        let of = |write: &Write| {
-            let mut originals =
-                run.writes().filter(|(_, effect, _)| Some(*effect) == write.reverses.as_ref());
-            originals
-                .find(|(_, _, original)| original.reverses.is_none())
-                .map(|(_, _, original)| original.order)
+        // Effects are counted within their step.
+        let of = |step: &StepName, write: &Write| {
+            let original = run.write(step, write.reverses.as_ref()?)?;
+            Some((write.order, original.order))
         };
         let mut backs: Vec<(u64, u64)> = run
             .writes()
-            .map(|(_, _, write)| write)
-            .filter(undone)
-            .filter_map(|write| Some((write.order, of(write)?)))
+            .filter(|(_, _, write)| write.order > 0)
+            .filter_map(|(step, _, write)| of(step, write))
             .collect();
         backs.sort_unstable();
         if backs.windows(2).any(|pair| pair[0].1 < pair[1].1) {
@@ -196,16 +194,16 @@ impl Found<'_> {
         }
         let Status::Failed { unwound: true, .. } = &run.status else { return };
         let named = run.left().count();
-        let reversed: BTreeMap<_, _> = run
+        let reversed: BTreeSet<_> = run
             .writes()
             .filter(|(_, _, write)| write.receipt().is_some() || write.uncompensated.is_some())
-            .filter_map(|(_, _, write)| Some((write.reverses.clone()?, ())))
+            .filter_map(|(step, _, write)| Some((step, write.reverses.as_ref()?)))
             .collect();
         let stays = run.writes().filter(|(step, effect, write)| {
             write.order > 0
                 && write.reverses.is_none()
                 && run.reversal(step, write) != Reversal::Irreversible
-                && !reversed.contains_key(*effect)
+                && !reversed.contains(&(*step, *effect))
         });
         let stays = stays.count();
         if stays > named {
@@ -250,11 +248,7 @@ impl Found<'_> {
         for id in waiting.difference(&shown) {
             self.add("settled", format!("{id} waits for the operator and is not in the inbox"));
         }
-        let aside = |id: &InboxId| {
-            items
-                .iter()
-                .any(|item| &item.id == id && item.rule.as_deref() == Some("died again and again"))
-        };
+        let aside = |id: &InboxId| items.iter().any(|item| &item.id == id && is_set_aside(item));
         for id in shown.difference(waiting).filter(|id| !aside(id)) {
             self.add("inbox-genuine", format!("the inbox holds {id}, which does not wait"));
         }

@@ -1,18 +1,20 @@
 //! The protocol at the journal: what may follow what, and what must be durable before what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use soloist_actors::views;
 use soloist_kernel::{
     effect::WriteEvent,
-    fault::{FaultClass, Phase},
     id::{EffectId, RunId, StepName},
-    journal::{Entry, Journal, ReadError, Record, Seq},
+    incident,
+    journal::{Append, Entry, Journal, ProjectionKey, ReadError, Record, Seq},
     payload::Digest,
-    policy::Verdict,
     run::{self, Awaits, EffectRef, Event, Fetch},
-    semantics::WriteSemantics,
     time::Timestamp,
 };
+
+use super::write::Known;
+use crate::world::State;
 
 /// What the journal has said so far of writes, results and waits.
 #[derive(Default)]
@@ -26,19 +28,16 @@ pub(crate) struct Watch {
     times: BTreeMap<RunId, Timestamp>,
     /// What waits until when.
     waits: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
+    /// Until when what can be answered.
+    questions: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
+    /// The last decision in each run.
+    decided: BTreeMap<RunId, Seq>,
+    /// Where this process has taken which event.
+    events: BTreeMap<String, Seq>,
+    /// Runs that are set aside.
+    aside: BTreeSet<String>,
     /// The last record that is fsynced.
     pub(crate) synced: Seq,
-}
-
-/// A write as the journal knows it.
-pub(crate) struct Known {
-    pub(crate) granted: bool,
-    pub(crate) semantics: WriteSemantics,
-    pub(crate) attempts: BTreeMap<u32, (Seq, Timestamp)>,
-    /// Whether an attempt is under way.
-    open: bool,
-    /// Whether an attempt that is over may have happened and nobody has found out since.
-    doubt: bool,
 }
 
 /// What is wrong with what was appended.
@@ -49,13 +48,15 @@ impl Watch {
     pub(crate) fn reopened(&mut self, journal: &dyn Journal) -> Result<(), ReadError> {
         let reported = std::mem::take(&mut self.reported);
         *self = Self { reported, synced: journal.head().seq, ..Self::default() };
+        let aside = journal.projections(incident::QUARANTINED, "", "", usize::MAX)?;
+        self.aside = aside.into_iter().map(|(run, _)| run).collect();
         let mut from = Seq(1);
         loop {
             let page = journal.records(from, 256)?;
             let Some(last) = page.last() else { return Ok(()) };
             from = Seq(last.seq.0 + 1);
             for Record { seq, entry, .. } in &page {
-                self.appended(*seq, entry, &|_| true, &|digest| journal.blob(digest));
+                self.appended(*seq, entry, None, &|digest| journal.blob(digest));
             }
         }
     }
@@ -63,6 +64,17 @@ impl Watch {
     /// What the journal knows of the write with `key`.
     pub(crate) fn write(&self, key: &str) -> Option<&Known> {
         self.writes.get(key)
+    }
+
+    /// The last decision in `run` that is in the journal and not fsynced.
+    pub(crate) fn decided_unsynced(&self, run: &RunId) -> Option<Seq> {
+        self.decided.get(run).copied().filter(|seq| *seq > self.synced)
+    }
+
+    /// Where the event `id` of `source` is in the journal, if that is not fsynced.
+    pub(crate) fn event_unsynced(&self, source: &str, id: &str) -> Option<Seq> {
+        let place = ProjectionKey::of_text(views::EVENTS_SEEN, source, id);
+        self.events.get(&place.key).copied().filter(|seq| *seq > self.synced)
     }
 
     /// Everything up to `seq` is durable: results that it holds are reported.
@@ -82,16 +94,45 @@ impl Watch {
         problems
     }
 
-    /// Record `seq` is appended. Returns what is wrong with it.
+    /// A batch is appended, its last record `seq`. Returns what is wrong with what it holds together.
+    pub(crate) fn batch(&mut self, seq: Seq, append: &Append) -> Vec<Problem> {
+        let mut problems = vec![];
+        let runs = || append.entries.iter().filter_map(|entry| run_name(entry));
+        for run in runs().filter(|run| self.aside.contains(*run)) {
+            let what = format!("run {run} is set aside, and something is recorded of it");
+            problems.push(("aside-rests", what));
+        }
+        for (place, row) in &append.projections {
+            let key = &place.key;
+            match place.table {
+                incident::QUARANTINED if row.is_some() => drop(self.aside.insert(key.clone())),
+                incident::QUARANTINED => drop(self.aside.remove(key)),
+                views::EVENTS_SEEN => drop(self.events.insert(key.clone(), seq)),
+                views::CHANGES_SEEN => {
+                    let is_kept = |entry: &Entry| entry.kind == "change.quarantined";
+                    if runs().next().is_none() && !append.entries.iter().any(is_kept) {
+                        let what = format!("{key} is marked as seen, and its run is not begun");
+                        problems.push(("mark-with-run", what));
+                    }
+                }
+                _ => {}
+            }
+        }
+        problems
+    }
+
+    /// Record `seq` is appended. Returns what is wrong with it, as far as `state`, if it can be asked, shows that.
     pub(crate) fn appended(
         &mut self,
         seq: Seq,
         entry: &Entry,
-        happened: &dyn Fn(&str) -> bool,
+        state: Option<&State>,
         blobs: Fetch<'_>,
     ) -> Vec<Problem> {
         let mut problems = vec![];
-        let Some(run) = run_of(entry) else { return problems };
+        let Some(run) = run_name(entry).and_then(|run| RunId::new(run).ok()) else {
+            return problems;
+        };
         let Ok(events) = run::decode(entry.version, &entry.payload, blobs) else {
             return vec![("history-is-state", format!("record {seq} does not decode"))];
         };
@@ -103,7 +144,7 @@ impl Watch {
             ));
         }
         for event in events {
-            self.event(&run, seq, entry.at, event, happened, &mut problems);
+            self.event(&run, seq, entry.at, event, state, &mut problems);
         }
         problems
     }
@@ -114,32 +155,54 @@ impl Watch {
         seq: Seq,
         at: Timestamp,
         event: Event,
-        happened: &dyn Fn(&str) -> bool,
+        state: Option<&State>,
         problems: &mut Vec<Problem>,
     ) {
         match event {
             Event::Write { step, effect, event, .. } => {
                 let EffectRef { name, occurrence } = effect;
                 let id = EffectId { run: run.clone(), step, name, occurrence };
-                self.write_event(&id, seq, at, event, happened, problems);
+                self.write_event(&id, seq, at, &event, state, problems);
             }
             Event::Completed { output } => {
                 self.results.insert(run.clone(), (seq, output.value.digest()));
             }
             Event::Awaited { step, effect, what, .. } => {
-                if let Awaits::Until { at: until } = *what {
-                    self.waits.insert((run.clone(), step, effect), until);
+                let place = (run.clone(), step, effect);
+                match *what {
+                    Awaits::Until { at: until } => drop(self.waits.insert(place, until)),
+                    Awaits::Question(question) => {
+                        let deadline = question.deadline.map(|deadline| (place, deadline));
+                        self.questions.extend(deadline);
+                    }
+                    _ => {}
                 }
             }
             Event::Answered { step, effect, answer } => {
-                let until = self.waits.remove(&(run.clone(), step.clone(), effect.clone()));
-                if let Some(until) = until
-                    && answer.by == "time"
-                    && at < until
-                {
+                let place = (run.clone(), step.clone(), effect.clone());
+                let until = self.waits.remove(&place).filter(|_| answer.by == "time");
+                if let Some(until) = until.filter(|until| at < *until) {
                     let what =
                         format!("{run}/{step}/{effect} waits until {until} and went on at {at}");
                     problems.push(("not-early", what));
+                }
+                let by_operator = answer.by == "operator";
+                let deadline = self.questions.remove(&place).filter(|_| by_operator);
+                if let Some(deadline) = deadline.filter(|deadline| *deadline <= at) {
+                    let what = format!(
+                        "{run}/{step}/{effect} could be answered until {deadline}, and was at {at}"
+                    );
+                    problems.push(("decided-in-time", what));
+                }
+                if by_operator {
+                    self.decided.insert(run.clone(), seq);
+                }
+            }
+            Event::Unwound => {
+                let doubtful = |known: &&Known| known.run == *run && known.is_in_doubt();
+                if self.writes.values().find(doubtful).is_some() {
+                    let what = format!("{run} is taken back, and a write of it is in doubt");
+                    problems.push(("taken-back-in-clear", what));
                 }
             }
             _ => {}
@@ -151,76 +214,33 @@ impl Watch {
         id: &EffectId,
         seq: Seq,
         at: Timestamp,
-        event: WriteEvent,
-        happened: &dyn Fn(&str) -> bool,
+        event: &WriteEvent,
+        state: Option<&State>,
         problems: &mut Vec<Problem>,
     ) {
         let key = id.key().to_string();
-        if let WriteEvent::Proposed { proposal, judgement } = &event {
-            let known = Known {
-                granted: judgement.verdict == Verdict::Allow,
-                semantics: proposal.semantics,
-                attempts: BTreeMap::new(),
-                open: false,
-                doubt: false,
-            };
-            self.writes.insert(key, known);
+        if let WriteEvent::Proposed { proposal, judgement } = event {
+            self.writes.insert(key, Known::proposed(&id.run, at, proposal, judgement));
             return;
         }
-        let Some(known) = self.writes.get_mut(&key) else { return };
         match event {
-            WriteEvent::Approved { .. } => known.granted = true,
-            WriteEvent::Modified { judgement, .. } => {
-                known.granted = matches!(judgement.verdict, Verdict::Allow | Verdict::Approve);
+            WriteEvent::Approved { by }
+            | WriteEvent::Modified { by, .. }
+            | WriteEvent::Aborted { by, .. }
+            | WriteEvent::Resolved { by, .. }
+                if by == "operator" =>
+            {
+                self.decided.insert(id.run.clone(), seq);
             }
-            WriteEvent::Reproposed { judgement, .. } => {
-                known.granted = judgement.verdict == Verdict::Allow;
-            }
-            WriteEvent::Expired { approved } => known.granted = approved,
-            WriteEvent::Attempted { attempt } => {
-                if !known.granted {
-                    problems.push(("approved", format!("{id} is attempted and was not approved")));
-                }
-                if (known.doubt || known.open) && !may_repeat(known, at) {
-                    let what = format!("{id} may have happened, and is attempted again");
-                    problems.push(("not-repeated", what));
-                }
-                known.open = true;
-                known.attempts.insert(attempt, (seq, at));
-            }
-            WriteEvent::Landed { .. } => {
-                (known.open, known.doubt) = (false, false);
-                if !happened(&key) {
-                    let what = format!("{id} is recorded as landed and has not happened");
-                    problems.push(("landed-happened", what));
-                }
-            }
-            WriteEvent::Faulted { fault, .. } => {
-                known.doubt |= known.open && fault.phase == Phase::MaybeSent;
-                // It has been looked at, under a key that the other side remembers.
-                let refused = fault.phase == Phase::Answered && fault.class == FaultClass::Declined;
-                known.doubt &= !refused;
-                known.open = false;
-            }
-            WriteEvent::ProvenAbsent { .. } | WriteEvent::Resolved { .. } => known.doubt = false,
             _ => {}
+        }
+        if let Some(known) = self.writes.get_mut(&key) {
+            known.follows(id, seq, at, event, state, problems);
         }
     }
 }
 
 /// The run whose history `entry` belongs to.
-fn run_of(entry: &Entry) -> Option<RunId> {
-    RunId::new(entry.stream.as_str().strip_prefix("run:")?).ok()
-}
-
-/// Whether what may have happened may be attempted again: while the other side still knows the key, counted from the first
-/// attempt.
-fn may_repeat(known: &Known, at: Timestamp) -> bool {
-    match &known.semantics {
-        WriteSemantics::Keyed { ttl } => {
-            let first = known.attempts.values().map(|(_, at)| *at).min();
-            first.is_none_or(|first| first.until(at) < *ttl)
-        }
-        _ => false,
-    }
+fn run_name(entry: &Entry) -> Option<&str> {
+    entry.stream.as_str().strip_prefix("run:")
 }

@@ -106,6 +106,8 @@ pub enum Kind {
     Lost,
 
     // Actors.
+    /// A run dies of whatever it does, again and again, until it is set aside.
+    Poisoned,
     /// The actor is killed, and those beneath it.
     Kill {
         /// Its path beneath the root, `connectors/mail/calls`, or `run` for the run that works.
@@ -159,6 +161,8 @@ pub enum Kind {
     DecidesTwice,
     /// Decides about an item that is no longer there.
     DecidesStale,
+    /// Approves of an item when its deadline is up.
+    DecidesLate,
     /// Ends a run.
     Cancels,
     /// Puts a new version of everything into force.
@@ -268,6 +272,7 @@ impl Kind {
             Self::Revoked { api: none(), ms: 0 },
             Self::Quota { api: none(), calls: 0, ms: 0 },
             Self::Stale { api: none(), ms: 0 },
+            Self::Poisoned,
             Self::Kill { actor: none() },
             Self::Stop { actor: none() },
             Self::Pause { ms: 0 },
@@ -287,6 +292,7 @@ impl Kind {
             Self::Lost,
             Self::DecidesTwice,
             Self::DecidesStale,
+            Self::DecidesLate,
             Self::Cancels,
             Self::Deploys,
         ];
@@ -306,7 +312,7 @@ impl Kind {
                 Self::Stop { .. } | Self::Pause { .. } | Self::Crash | Self::PowerLoss { .. } => {}
                 Self::SyncFails | Self::Full | Self::Torn | Self::Flipped | Self::Truncated => {}
                 Self::Older | Self::ClockJump { .. } | Self::DecidesTwice | Self::DecidesStale => {}
-                Self::Cancels | Self::Deploys => {}
+                Self::DecidesLate | Self::Cancels | Self::Deploys | Self::Poisoned => {}
             }
         }
         each
@@ -340,7 +346,9 @@ impl Kind {
             | Self::Quota { .. }
             | Self::Stale { .. } => Class::Api,
             Self::Duplicate | Self::Reordered | Self::Late { .. } | Self::Lost => Class::Webhook,
-            Self::Kill { .. } | Self::Stop { .. } | Self::Pause { .. } => Class::Actor,
+            Self::Poisoned | Self::Kill { .. } | Self::Stop { .. } | Self::Pause { .. } => {
+                Class::Actor
+            }
             Self::Crash | Self::PowerLoss { .. } => Class::Process,
             Self::SyncFails
             | Self::Full
@@ -349,9 +357,11 @@ impl Kind {
             | Self::Truncated
             | Self::Older => Class::Disk,
             Self::ClockJump { .. } => Class::Clock,
-            Self::DecidesTwice | Self::DecidesStale | Self::Cancels | Self::Deploys => {
-                Class::Operator
-            }
+            Self::DecidesTwice
+            | Self::DecidesStale
+            | Self::DecidesLate
+            | Self::Cancels
+            | Self::Deploys => Class::Operator,
         }
     }
 

@@ -102,6 +102,8 @@ fn what(kind: &Kind) -> String {
             format!("the clock on the wall jumps {way} by {}", about(ms.unsigned_abs()))
         }
         Kind::DecidesTwice => "the operator decides twice about one item".into(),
+        Kind::Poisoned => "a run dies of whatever it does, until it is set aside".into(),
+        Kind::DecidesLate => "the operator approves of an item when its deadline is up".into(),
         Kind::DecidesStale => "the operator decides about an item that is gone".into(),
         Kind::Cancels => "the operator ends a run".into(),
         Kind::Deploys => "the operator deploys a new version of everything".into(),

@@ -1,6 +1,10 @@
 //! The systems of a simulation, and the connectors to them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 use soloist_connectors::Connector;
@@ -22,11 +26,21 @@ pub type Ledger = Arc<dyn Fn() -> Vec<Happened> + Send + Sync>;
 /// Makes the connector of a process.
 pub(crate) type MakeConnector = Arc<dyn Fn() -> Arc<dyn Connector> + Send + Sync>;
 
+/// What is odd about the answers of a system although nothing goes wrong. Operations by their names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers {
+    /// What is done at the first attempt, which is never answered.
+    pub(crate) mute: BTreeSet<String>,
+    /// What is done at once, and answered so much later.
+    pub(crate) slow: BTreeMap<String, Duration>,
+}
+
 /// Connectors by the name they are mounted under. The systems that they lead to outlive the kernel's processes.
 #[derive(Clone, Default)]
 pub struct Systems {
     pub(crate) connectors: BTreeMap<String, MakeConnector>,
     pub(crate) ledgers: BTreeMap<String, Ledger>,
+    pub(crate) answers: BTreeMap<String, Answers>,
     pub(crate) servers: BTreeMap<String, crate::mail::Mailbox>,
 }
 
@@ -59,6 +73,13 @@ impl Systems {
         self
     }
 
+    /// And what is odd about the answers of the system of connector `name`.
+    #[must_use]
+    pub(crate) fn answering(mut self, name: &str, answers: Answers) -> Self {
+        self.answers.insert(name.to_owned(), answers);
+        self
+    }
+
     /// And a mail server at `host`, to which SMTP is spoken over a simulated wire.
     #[must_use]
     pub fn mail_server(mut self, host: &str, mailbox: crate::mail::Mailbox) -> Self {
@@ -71,6 +92,7 @@ impl Systems {
     pub fn and(mut self, other: Self) -> Self {
         self.connectors.extend(other.connectors);
         self.ledgers.extend(other.ledgers);
+        self.answers.extend(other.answers);
         self.servers.extend(other.servers);
         self
     }

@@ -6,9 +6,13 @@ use std::{
 };
 
 use soloist_connectors::Rate;
-use soloist_kernel::{labels::Labeled, payload::Payload};
+use soloist_kernel::{gate::HOLD_MAX, labels::Labeled, payload::Payload, time::Timestamp};
 
-use super::State;
+use super::{BEGIN, State};
+
+/// How long after the other side has asked for peace a call may still leave that was let through before: it waits for the
+/// answer to arrive, for other limits, and for its intent to be fsynced.
+const HEARD_MS: u64 = 6_000;
 
 /// What is the matter with an API.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(crate) struct Api {
     shown: BTreeMap<String, Labeled<Payload>>,
     /// When calls left lately, for its limit.
     left: VecDeque<u64>,
+    /// Since when and until when it wants no calls, and which process it told so.
+    held: Option<(u64, u64, u32)>,
 }
 
 /// Why the other side does not do what it is asked.
@@ -49,6 +55,21 @@ impl Api {
 
     pub(super) fn quota(&mut self, calls: u32, until_ms: u64) {
         self.quota = Some((calls, until_ms));
+    }
+
+    /// It asks the process `epoch` to come back no sooner than at `retry_at`, of which the kernel believes an hour.
+    pub(crate) fn hold(&mut self, retry_at: Timestamp, now_ms: u64, epoch: u32) {
+        let believed_ms = now_ms + u64::try_from(HOLD_MAX.as_millis()).unwrap_or(u64::MAX);
+        let until_ms = BEGIN.until(retry_at).as_millis();
+        let until_ms = u64::try_from(until_ms).unwrap_or(u64::MAX).min(believed_ms);
+        self.held = Some((now_ms, until_ms, epoch));
+    }
+
+    /// Until when it wants no calls, if that is long known to the process `epoch`: a call that was let through before is made.
+    pub(crate) fn held(&self, now_ms: u64, epoch: u32) -> Option<u64> {
+        let (since_ms, until_ms, told) = self.held?;
+        let is_held = told == epoch && now_ms >= since_ms + HEARD_MS && now_ms < until_ms;
+        is_held.then_some(until_ms)
     }
 
     /// Everything is well again.

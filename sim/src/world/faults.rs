@@ -114,7 +114,7 @@ impl State {
             Kind::Stale { api, ms } => self.api(api).stale(now_ms + ms),
             Kind::ClockJump { ms } => self.jump(*ms),
             Kind::Pause { ms } => self.pause_ms += ms,
-            Kind::Kill { .. } | Kind::Stop { .. } => {
+            Kind::Poisoned | Kind::Kill { .. } | Kind::Stop { .. } => {
                 self.orders.push(kind);
                 self.ordered.notify_one();
             }
@@ -141,6 +141,7 @@ impl State {
     pub(crate) fn die(&mut self, by: Kind) {
         if self.dead.is_none() {
             self.line("process", What::Process, format_args!("the process ends: {by}"));
+            self.deployed |= by == Kind::Deploys;
             self.dead = Some(Death { by });
             self.died.notify_one();
         }
@@ -184,18 +185,32 @@ impl State {
         let (at, count) = self.at_once;
         self.at_once = if at == now_ms { (at, count + 1) } else { (now_ms, 0) };
         if count == AT_ONCE_MAX || self.points == POINTS_MAX {
-            self.violated(
-                "liveness",
-                format_args!("messages go round and round, and nothing comes of it"),
-            );
-            self.stuck = true;
-            self.die(Kind::Crash);
+            self.goes_round("messages go round and round, and nothing comes of it");
         }
+    }
+
+    /// An append is about to be taken: its number.
+    pub(crate) fn appends(&mut self) -> u32 {
+        let number = self.appends;
+        self.appends += 1;
+        if number == APPENDS_MAX {
+            self.goes_round("records are appended without end");
+        }
+        number
+    }
+
+    fn goes_round(&mut self, what: &str) {
+        self.violated("liveness", what);
+        self.stuck = true;
+        self.die(Kind::Crash);
     }
 }
 
 /// Points in one simulation after which it is clear as well, for those who wait a little each time.
 const POINTS_MAX: u64 = 400_000;
+
+/// Appends in one simulation after which it is clear as well: most take some hundreds.
+const APPENDS_MAX: u32 = 5_000;
 
 /// Points at one moment after which it is clear that somebody goes round in circles. What a start sets going is some hundreds.
 const AT_ONCE_MAX: u64 = 20_000;

@@ -19,13 +19,14 @@ use soloist_sim::Scenario;
 use crate::report::Failure;
 
 /// The scenarios, each with what it is in a line.
-pub(crate) const SCENARIOS: [(&str, &str); 6] = [
+pub(crate) const SCENARIOS: [(&str, &str); 7] = [
     ("mail", "mail arrives, is answered or not, and leaves by SMTP"),
     ("outreach", "leads are written to once, unless they owe money, and the CRM says so"),
     ("invoicing", "orders are invoiced, charged and thanked for, or all of it is taken back"),
     ("content", "articles are checked for their facts, approved and published; events tell of it"),
     ("qualification", "a model scores inquiries, and whoever may become a customer is invited"),
     ("orders", "a shop with every kind of wait and of write: where planted bugs are hunted"),
+    ("errands", "a town whose offices are odd in every way: where the other planted bugs are"),
 ];
 
 /// The scenarios, in the same order. Definitions are read here, once, and not in each simulation.
@@ -37,6 +38,7 @@ pub(crate) fn scenarios() -> Result<Vec<Scenario>, Failure> {
         content::scenario()?,
         qualification::scenario()?,
         soloist_sim::orders::scenario(),
+        soloist_sim::errands::scenario(),
     ])
 }
 
