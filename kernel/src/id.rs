@@ -8,6 +8,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::payload::Digest;
+
 /// Longest id, in bytes. Ids are parts of storage keys, and fjall keys end at 64 KiB; 200 keeps a key with three of them
 /// under one KiB.
 pub const ID_BYTES_MAX: usize = 200;
@@ -217,10 +219,11 @@ impl EffectId {
         IdempotencyKey(hasher.finalize().to_hex()[..32].into())
     }
 
-    /// The id under which round `round` of this effect waits for the operator. A modified proposal is a new round.
+    /// The id under which round `round` of this effect waits for the operator, who is shown `content`. A modified proposal is a
+    /// new round, and what is proposed anew after a failure or a crash may be something else in the same one.
     #[must_use]
-    pub fn inbox_id(&self, kind: &str, round: u32) -> InboxId {
-        let text = format!("{}:{kind}:{round}", self.key());
+    pub fn inbox_id(&self, kind: &str, round: u32, content: Digest) -> InboxId {
+        let text = format!("{}:{kind}:{round}:{content}", self.key());
         InboxId(blake3::hash(text.as_bytes()).to_hex()[..10].into())
     }
 }

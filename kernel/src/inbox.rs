@@ -56,7 +56,11 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
     }
     for (step, effect, awaited) in run.awaited().filter(|_| running) {
         if let (Awaits::Question(question), true) = (&awaited.what, awaited.is_open()) {
-            let id = run.effect_id(step, effect).inbox_id("question", question.round);
+            let id = run.effect_id(step, effect).inbox_id(
+                "question",
+                question.round,
+                question.content(),
+            );
             found.push((id, Waiting::Question(step, effect, question)));
         }
     }
@@ -67,8 +71,9 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
             WriteState::Ambiguous { .. } => "ambiguous",
             _ => continue,
         };
-        let round = if planted(Mutant::StaleDecisionTaken) { 0 } else { write.round };
-        let id = run.effect_id(step, effect).inbox_id(kind, round);
+        let stale = planted(Mutant::StaleDecisionTaken);
+        let (round, shown) = if stale { (0, Digest::of(b"")) } else { (write.round, write.seal()) };
+        let id = run.effect_id(step, effect).inbox_id(kind, round, shown);
         found.push((id, Waiting::Write(step, effect, write)));
     }
     found

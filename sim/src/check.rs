@@ -20,10 +20,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("approved-as-shown", "what is approved is what the operator was shown"),
     ("as-judged", "what leaves is byte for byte what was judged"),
     ("decided-in-time", "nothing is decided after its deadline"),
-    (
-        "item-stays",
-        "an item of the inbox shows the same as long as it has the same id, in one attempt of its step",
-    ),
+    ("item-stays", "an item of the inbox shows the same as long as it has the same id"),
     ("landed-happened", "what is recorded as landed has happened, or the operator said so"),
     ("receipt-given", "a recorded receipt is one that the other side gave"),
     ("not-made", "what is recorded as not made has not happened"),

@@ -193,10 +193,7 @@ fn sees(soloist: &Soloist, access: &Access, item: &Item) {
             let key = run.effect_id(step, effect).key();
             state.told.shown(key.as_str(), write.proposal.digest);
         }
-        // A step that is tried again proposes anew, under the same id.
-        let step = run.as_ref().zip(item.step.as_ref()).and_then(|(run, step)| run.step(step));
-        let attempt = step.map_or(0, |(_, state)| state.attempt);
-        if let Some(before) = state.told.item(&item.id, attempt, item.digest.as_deref()) {
+        if let Some(before) = state.told.item(&item.id, item.digest.as_deref()) {
             let what = format!("{} showed {before}, and shows something else now", item.id);
             state.violated("item-stays", what);
         }

@@ -92,7 +92,7 @@ pub fn scenario() -> Scenario {
     scenario.finally(
         "what is invoiced is charged, or the invoice is taken back",
         |world, soloist| {
-            let open = shop::charged_or_taken_back(world);
+            let open = shop::charged_or_taken_back(world, soloist);
             // What the inbox still holds is the operator's.
             let asked = soloist.inbox().map_or(0, |items| items.len());
             if asked > 0 { Ok(()) } else { open }

@@ -47,6 +47,8 @@ pub(crate) struct Active {
     pub(super) watchers: Vec<oneshot::Sender<RunEnd>>,
     /// Whether the last decision put a write before policy again instead of approving it.
     pub(super) reproposed: bool,
+    /// Whether it will look again for actors that were not there.
+    pub(super) looks_again: bool,
     last_snapshot: StreamSeq,
     last_seq: Option<Seq>,
     /// Wakes the run for what is next due by itself, while it is in memory.
@@ -91,6 +93,7 @@ impl Active {
             turns: BTreeMap::new(),
             watchers: vec![],
             reproposed: false,
+            looks_again: false,
             last_snapshot: StreamSeq(0),
             last_seq: None,
             due: None,

@@ -106,7 +106,10 @@ impl Active {
                 Ok(())
             }
             Message::Recover => return self.recover().await,
-            Message::Resume => Ok(()),
+            Message::Resume => {
+                self.looks_again = false;
+                Ok(())
+            }
         };
         self.tolerate(result)
     }

@@ -48,7 +48,11 @@ impl Active {
             self.under_way.insert(action.clone());
             if self.start(&action).is_none() {
                 self.under_way.remove(&action);
-                self.me.send_after(RESTART_WAIT, || Message::Resume);
+                // One look is for all of them: with one for each, each would lead to as many again.
+                if !self.looks_again {
+                    self.looks_again = true;
+                    self.me.send_after(RESTART_WAIT, || Message::Resume);
+                }
             }
         }
     }

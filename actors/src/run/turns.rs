@@ -302,8 +302,9 @@ impl Active {
             data,
             at: self.context.env.now(),
         };
-        let guard = events::EmitGuard::new(self.me.clone(), step.clone());
+        // Before there is a guard: one that is dropped has the step asked for again at once.
         let events = self.context.registry.events()?;
+        let guard = events::EmitGuard::new(self.me.clone(), step.clone());
         // If the events are gone, the guard says so.
         let _ = events.send(events::Message::Emit { occurrence, by: events::By::Step(guard) });
         Some(())

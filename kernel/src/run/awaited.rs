@@ -10,7 +10,7 @@ use crate::{
     id::{AgentName, EffectId, EventId, EventType, RunId, StepName, WorkflowRef},
     labels::{Labeled, Labels},
     mutant::{Mutant, planted},
-    payload::Payload,
+    payload::{Digest, Payload},
     time::Timestamp,
 };
 
@@ -50,6 +50,17 @@ pub struct Question {
     pub assigned: Option<String>,
     /// How often it has been put, counted from zero.
     pub round: u32,
+}
+
+impl Question {
+    /// A hash of what is put to the operator.
+    #[must_use]
+    pub fn content(&self) -> Digest {
+        let Self { prompt, choices, .. } = self;
+        let parts =
+            std::iter::once(prompt).chain(choices).map(|part| format!("{}:{part}", part.len()));
+        Digest::of(parts.collect::<String>().as_bytes())
+    }
 }
 
 /// A run beneath this one.

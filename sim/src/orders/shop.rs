@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 use soloist_actors::Soloist;
 use soloist_connectors::Rate;
-use soloist_kernel::semantics::WriteSemantics;
+use soloist_kernel::{id::RunId, semantics::WriteSemantics};
 
 use crate::{
     fake::{Fake, Request},
@@ -60,14 +60,18 @@ fn orders(world: &World, operation: &str) -> BTreeSet<String> {
 }
 
 /// Whether what is invoiced is charged, or taken back.
-pub(super) fn charged_or_taken_back(world: &World) -> Result<(), String> {
+pub(super) fn charged_or_taken_back(world: &World, soloist: &Soloist) -> Result<(), String> {
     let charged = &orders(world, "shop.charge") - &orders(world, "shop.refund");
     let standing = &orders(world, "shop.invoice") - &orders(world, "shop.uninvoice");
-    // What could not be taken back is named in an incident, which the operator has seen.
-    let named = world.seen("the operator said abort") > 0;
-    match standing.difference(&charged).next() {
-        Some(order) if !named => Err(format!("{order} is invoiced and not charged")),
-        _ => Ok(()),
+    // What could not be taken back is named. The run of order `o1` is `r1`.
+    let named = |order: &String| {
+        let run = RunId::new(order.replace('o', "r")).ok();
+        let run = run.and_then(|run| soloist.folded(&run).ok()?);
+        run.is_some_and(|run| run.left().next().is_some())
+    };
+    match standing.difference(&charged).find(|order| !named(order)) {
+        Some(order) => Err(format!("{order} is invoiced and not charged")),
+        None => Ok(()),
     }
 }
 

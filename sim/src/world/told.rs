@@ -13,7 +13,7 @@ pub(crate) struct Told {
     receipts: BTreeMap<String, BTreeSet<Digest>>,
     absent: BTreeSet<String>,
     shown: BTreeMap<String, BTreeSet<Digest>>,
-    items: BTreeMap<(InboxId, u32), String>,
+    items: BTreeMap<InboxId, String>,
     pulls: BTreeMap<String, Pulls>,
 }
 
@@ -54,16 +54,10 @@ impl Told {
         self.shown.get(key).is_some_and(|shown| shown.contains(&content))
     }
 
-    /// The item `id` of this attempt of a step shows what has this hash. Returns what it showed before, if that was something
-    /// else.
-    pub(crate) fn item(
-        &mut self,
-        id: &InboxId,
-        attempt: u32,
-        shows: Option<&str>,
-    ) -> Option<String> {
+    /// The item `id` shows what has this hash. Returns what it showed before, if that was something else.
+    pub(crate) fn item(&mut self, id: &InboxId, shows: Option<&str>) -> Option<String> {
         let shows = shows?;
-        let before = self.items.insert((id.clone(), attempt), shows.to_owned())?;
+        let before = self.items.insert(id.clone(), shows.to_owned())?;
         (before != shows).then_some(before)
     }
 
