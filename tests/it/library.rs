@@ -263,11 +263,11 @@ async fn two_kernels_in_one_process_do_not_meet() {
     let (one, other) =
         (open(here.path(), &press).await.unwrap(), open(there.path(), &other_press).await.unwrap());
     let run = one.start("only", "same-id", &"poster").await.unwrap();
-    let other_run = other.start("only", "same-id", &"flyer").await.unwrap();
+    let other_run = other.start("only", "same-id", &"poster").await.unwrap();
     assert!(run.is_new() && other_run.is_new());
     assert_eq!(run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
     assert_eq!(other_run.rest().await.unwrap(), RunEnd::Waiting { on: vec![] });
-    // The same effect has the same item in both, and is decided in one.
+    // The same effect, shown with the same content, has the same item in both, and is decided in one.
     let item = one.inbox().unwrap().remove(0).id;
     assert_eq!(other.inbox().unwrap().remove(0).id, item);
     one.approve(item.as_str()).await.unwrap();
