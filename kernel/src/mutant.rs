@@ -197,6 +197,9 @@ mutants! {
     /// A run that leaves memory does not say when it is to be woken.
     RestingNotTimed = "resting-not-timed"
         breaks "what waits for a time is woken at that time",
+    /// A run leaves memory although something is on its way to it.
+    LeavesUnseen = "leaves-unseen"
+        breaks "an actor that leaves has seen everything that was sent to it",
     /// What waits for a time goes on ten seconds before it.
     FiresEarly = "fires-early"
         breaks "a sleep lasts as long as was asked",

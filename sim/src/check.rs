@@ -1,7 +1,7 @@
 //! What must hold: as it happens, after each recovery, and when everything has come to rest.
 //!
-//! `journal.rs` and `write.rs` watch the protocol at the journal, `remote.rs` at the connectors, `finale.rs` and `outcome.rs` look at the end. The names of
-//! the invariants are listed in [`INVARIANTS`], with what each says.
+//! `journal.rs` and `write.rs` watch the protocol at the journal, `remote.rs` at the connectors, `finale.rs` and `outcome.rs`
+//! look at the end. The names of the invariants are listed in [`INVARIANTS`], with what each says.
 
 pub(crate) mod finale;
 pub(crate) mod journal;

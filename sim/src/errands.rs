@@ -2,8 +2,9 @@
 //!
 //! Where [`orders`](crate::orders) has every kind of write and of wait, this one has everything that can be odd about the other
 //! side and about the operator although nothing goes wrong: answers that never come, searches that cannot tell, errors before
-//! an answer, templates that change between an approval and its attempt, changes to be pulled; letters that are changed by hand or left to expire, a policy that looks at where writes have landed and another
-//! one after a deployment; a failure while a write is in doubt and something beneath is to be taken back.
+//! an answer, templates that change between an approval and its attempt, changes to be pulled; letters that are changed by hand
+//! or left to expire, a policy that looks at where writes have landed and another one after a deployment; a failure while a
+//! write is in doubt and something beneath is to be taken back.
 
 mod town;
 
