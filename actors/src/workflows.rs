@@ -142,11 +142,11 @@ impl Workflows {
         }
         let Some(bytes) = journal.projection(&definition_key(pinned))? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
-        let mut inner = self.inner();
-        let given = inner.given.iter().find(|given| given.source() == text).cloned();
+        // Parsed outside of the lock, which others wait for.
+        let given = self.inner().given.iter().find(|given| given.source() == text).cloned();
         let parsed = || Workflow::parse(&pinned.to_string(), &text).map(Arc::new).ok();
         let Some(workflow) = given.or_else(parsed) else { return Ok(None) };
-        inner.loaded.insert(pinned.clone(), workflow.clone());
+        self.inner().loaded.insert(pinned.clone(), workflow.clone());
         Ok(Some(workflow))
     }
 
