@@ -28,13 +28,16 @@ use crate::{
     agent::{Agent, DynAgent},
     contained::Contained,
     context::{Context, Counters},
+    control::SetError,
     events::Subscription,
     gate::Gates,
     handle::Soloist,
     log::Log,
     mounted::{Agents, IntakeSpec, Mounted, Mounts, catalog},
+    pauses::{self, Held},
     policies::Policies,
     registry::Registry,
+    rollouts::Shares,
     root::Root,
     runs::{ACTIVE_MAX, aside::Aside},
     service::Services,
@@ -57,6 +60,7 @@ pub struct Builder {
     subscriptions: Vec<(String, String)>,
     active_max: Option<usize>,
     snapshot_every: Option<u64>,
+    paused: Option<String>,
     services: Vec<Services>,
 }
 
@@ -94,6 +98,9 @@ pub enum OpenError {
     /// An intake or a subscription names something that is not there.
     #[error("{0}")]
     Intake(String),
+    /// It could not be paused before anything began.
+    #[error("failed to pause everything before the start: {0}")]
+    Paused(#[from] SetError),
     /// The tree did not start.
     #[error("failed to start: {0}")]
     Start(String),
@@ -176,6 +183,13 @@ impl Builder {
         self
     }
 
+    /// Opens with everything paused, so that one can look first: nothing begins before [`Soloist::resume`]. A pause that is
+    /// there already stays as it is.
+    pub fn paused(mut self, reason: &str) -> Self {
+        self.paused = Some(reason.to_owned());
+        self
+    }
+
     /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
     /// opened for it.
     ///
@@ -238,8 +252,8 @@ impl Builder {
         }
         policies.put(policy);
         let aside = Aside::load(&*journal)?;
-        // From here on the journal's actor does it.
-        drop(notifier);
+        let held = Held::load(&*journal)?;
+        let shares = Shares::load(&*journal)?;
         let context = Arc::new(Context {
             memory: Memory::new(journal.clone()),
             tree: Tree::new(env.clone()),
@@ -254,12 +268,19 @@ impl Builder {
             registry: Registry::default(),
             counters: Counters::default(),
             aside,
+            held,
+            shares,
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
             snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
             draining: AtomicBool::new(false),
             halted: watch::Sender::new(None),
         });
+        if let Some(reason) = &self.paused {
+            pauses::open_paused(&context, reason).await?;
+        }
+        // From here on the journal's actor does it.
+        drop(notifier);
         let started = spawn_root::<Root>(context.clone(), &context.env).await;
         let root = started.map_err(|error| OpenError::Start(error.to_string()))?;
         Ok(Soloist::new(context, root))

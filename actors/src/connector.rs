@@ -60,6 +60,8 @@ pub(crate) enum Message {
     Read { run: RunId, operation: OperationName, arguments: Payload, reply: Reply },
     /// Give room for a pull.
     Pull { reply: oneshot::Sender<Result<Room, Fault>> },
+    /// Something was paused or goes on: reads that were held look again.
+    LookAgain,
     /// A call has given its room back.
     Freed,
     /// Look at who has waited for too long.
@@ -116,6 +118,8 @@ pub(crate) struct ConnectorActor {
     line_max: usize,
     /// Attempts and probes of writes that have an attempt in flight.
     held: Vec<(Priority, Call, String)>,
+    /// Reads and pulls that wait because the connector is paused.
+    paused: Vec<(Priority, Call, String)>,
     calls: JoinSet<()>,
     tick: Option<AbortHandle>,
     /// How far apart calls have been served while somebody waited, and how many since somebody looked.
@@ -143,6 +147,7 @@ impl Behaviour for ConnectorActor {
         match message {
             Message::Admit(_) | Message::Pull { .. } => "give room",
             Message::Read { .. } => "read",
+            Message::LookAgain => "take up what was held",
             Message::Freed => "take room back",
             Message::Tick => "look at who waits",
             Message::Turned { .. } => "note that a breaker turned",
@@ -174,6 +179,7 @@ impl Behaviour for ConnectorActor {
             line: FairQueue::new(interval.max(SPACING)),
             line_max: line_max(&manifest.rate),
             held: vec![],
+            paused: vec![],
             calls: JoinSet::new(),
             tick: None,
             between: interval,
@@ -209,6 +215,11 @@ impl Behaviour for ConnectorActor {
             }
             Message::Pull { reply } => {
                 self.queue("sync".into(), Priority::Normal, None, Call::pull(reply));
+            }
+            Message::LookAgain => {
+                for (priority, call, key) in std::mem::take(&mut self.paused) {
+                    self.queue(key, priority, None, call);
+                }
             }
             Message::Freed => self.let_go(),
             Message::Tick => self.expire(),
@@ -248,12 +259,18 @@ impl ConnectorActor {
             call.refuse(Refused { until: now.after(AGAIN_AFTER), reason: reason.clone() });
         }
         self.held.clear();
+        self.paused.clear();
         while self.calls.join_next().await.is_some() {}
     }
 
     fn queue(&mut self, key: String, priority: Priority, since: Option<Timestamp>, call: Call) {
         if call.write_id().is_some_and(|write| self.gate.is_in_flight(&write)) {
             self.held.push((priority, call, key));
+            return;
+        }
+        // A write finds that it is held when there is room for it; who reads waits here.
+        if call.write_id().is_none() && self.context.held.of_connector(&self.name).is_some() {
+            self.paused.push((priority, call, key));
             return;
         }
         let now = self.env.now();

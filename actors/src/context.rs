@@ -15,6 +15,7 @@ use soloist_kernel::{
     labels::Labeled,
     payload::Payload,
     policy::{Evidence, Reached},
+    rollout::Subject,
     run::{
         self,
         project::{REACHED_DAYS, reached_day, reached_key},
@@ -32,8 +33,10 @@ use crate::{
     handle::Halted,
     log::Log,
     mounted::{Mounted, Mounts},
+    pauses::Held,
     policies::Policies,
     registry::Registry,
+    rollouts::Shares,
     run::Which,
     runs::aside::Aside,
     service::Services,
@@ -59,6 +62,10 @@ pub(crate) struct Context {
     pub(crate) tree: Arc<Tree>,
     pub(crate) counters: Counters,
     pub(crate) aside: Aside,
+    /// Which versions are side by side.
+    pub(crate) shares: Shares,
+    /// What the operator has paused.
+    pub(crate) held: Held,
     /// What stands between everyone and the calls of connectors.
     pub(crate) gates: Gates,
     /// Most runs that are active at once.
@@ -174,15 +181,20 @@ impl Context {
 
     /// The workflows there are.
     pub(crate) fn library(&self) -> Shelf<'_> {
-        self.workflows.shelf(&*self.journal)
+        self.workflows.shelf(&*self.journal, self.shares.current())
     }
 
-    /// The newest versions of the agents that a run of `definition` may need: what it is pinned to.
-    pub(crate) fn pin(&self, definition: &Workflow) -> BTreeMap<AgentName, u32> {
+    /// The versions of the agents that `run`, of `definition`, may need: what it is pinned to. They are the newest, unless two
+    /// are side by side.
+    pub(crate) fn pin(&self, definition: &Workflow, run: &RunId) -> BTreeMap<AgentName, u32> {
         let (mut pinned, mounted) = (BTreeMap::new(), self.mounted());
+        let rollouts = self.shares.current();
         let mut pin = |agent: &AgentName| {
             if let Some(spec) = mounted.catalog.newest_agent(agent) {
-                pinned.insert(agent.clone(), spec.version);
+                let of = Subject::Agent(agent.clone());
+                let version = rollouts.version(&of, spec.version, run);
+                let there = mounted.catalog.agent(agent, version).is_some();
+                pinned.insert(agent.clone(), if there { version } else { spec.version });
             }
         };
         for step in &definition.steps {

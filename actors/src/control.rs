@@ -11,6 +11,7 @@ use soloist_kernel::{
     labels::{Labeled, Labels},
     payload::Payload,
     policy::Policy,
+    rollout::BadRollout,
     run::{self, Command, Occurrence, Refusal, Run},
     workflow::{Change, Library, Problem, Workflow, find_intent},
 };
@@ -28,7 +29,7 @@ use crate::{
     workflows::Workflows,
 };
 
-/// Why a workflow or a policy was not taken. What was there stays.
+/// Why a workflow, a policy, a pause or a rollout was not taken. What was there stays.
 #[derive(Debug, Error)]
 pub enum SetError {
     /// The workflow names or gives something that is not there or does not fit.
@@ -40,6 +41,12 @@ pub enum SetError {
     /// The journal does not take it.
     #[error("failed to keep it: {0}")]
     Append(#[from] AppendError),
+    /// There are no two versions to be side by side, or it is no share.
+    #[error(transparent)]
+    Rollout(#[from] BadRollout),
+    /// Whoever carried it out is gone.
+    #[error("it may or may not be in force: {0}")]
+    Died(String),
 }
 
 /// What moving a run to another version of its workflow would change.
@@ -207,19 +214,6 @@ impl Soloist {
         self.ask_item(item, asked, answer).await
     }
 
-    /// Ends a run, and takes back what it did; returns once that is on disk and under way.
-    ///
-    /// # Errors
-    ///
-    /// [`DecideError`].
-    pub async fn abort_run(&self, run: &str, reason: &str) -> Result<(), DecideError> {
-        let run = RunId::new(run)?;
-        let (reply, answer) = oneshot::channel();
-        let (by, reason) = ("operator".into(), reason.into());
-        self.deliver(&run, Asked::Abort { by, reason, reply: Some(reply) });
-        answer.await.unwrap_or_else(|_| Err(lost()))
-    }
-
     /// Moves a run to version `to` of its workflow, or to the newest.
     ///
     /// # Errors
@@ -254,7 +248,7 @@ impl Soloist {
         let missing =
             || DecideError::Invalid(format!("there is no such version of {}", run.workflow.name));
         let (to, definition) = found.ok_or_else(missing)?;
-        let agents = context.pin(&definition);
+        let agents = context.pin(&definition, &run.id);
         let moved = agents.iter().filter_map(|(agent, version)| {
             let old = *run.agents.get(agent)?;
             (old != *version).then(|| (agent.to_string(), old, *version))
@@ -303,7 +297,7 @@ impl Soloist {
     }
 }
 
-fn lost() -> DecideError {
+pub(crate) fn lost() -> DecideError {
     DecideError::Halted("the run's actor died; see how the run stands".into())
 }
 

@@ -29,7 +29,7 @@ use soloist_kernel::{
     journal::Append,
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
-    run::{Action, EffectRef, Occurrence, Probed, Request, project::Ended},
+    run::{Action, Command, EffectRef, Occurrence, Probed, Request, project::Ended},
     time::Timestamp,
 };
 use tokio::sync::oneshot;
@@ -145,8 +145,12 @@ pub(crate) enum Asked {
     Occur { occurrence: Box<Occurrence>, reply: oneshot::Sender<()> },
     /// A run beneath this one has ended, or has taken back what it did.
     ChildEnded(Box<Ended>),
-    /// End the run and take back what it did.
-    Abort { by: String, reason: String, reply: Option<oneshot::Sender<Result<(), DecideError>>> },
+    /// Someone does something to the run or to a step of it.
+    Command {
+        command: Box<Command>,
+        by: String,
+        reply: Option<oneshot::Sender<Result<(), DecideError>>>,
+    },
     /// Go on under another version of the workflow.
     Migrate { to: WorkflowRef, by: String, reply: oneshot::Sender<Result<(), DecideError>> },
     /// The way to a connector is free again: writes to it that are put aside go on.
@@ -250,7 +254,7 @@ impl Asked {
             Self::Watch { .. } => "watch",
             Self::Occur { .. } => "take an event",
             Self::ChildEnded(_) => "take the end of a run beneath",
-            Self::Abort { .. } => "abort",
+            Self::Command { .. } => "intervene",
             Self::Migrate { .. } => "migrate",
             Self::Answered { .. } => "end a call",
             Self::Unpark { .. } => "take up what was put aside",

@@ -62,6 +62,8 @@ pub(crate) enum Message {
     Rest { run: RunId, seen: usize },
     /// A run goes on whose actor died or that was set aside: tell it what it was not told meanwhile.
     Released { run: RunId },
+    /// Something was paused or goes on: have every run that is not only waiting look at what it may do.
+    LookAgain,
     /// Tell when no run is active.
     WhenIdle { reply: oneshot::Sender<()> },
     /// Kill the actor of `run`, if it is active.
@@ -93,7 +95,7 @@ impl Behaviour for RunsActor {
         match message {
             Message::Deliver { .. } | Message::DeliverToItem { .. } => "deliver to a run",
             Message::Rest { .. } => "let a run rest",
-            Message::Released { .. } => "let a run go on",
+            Message::Released { .. } | Message::LookAgain => "let runs go on",
             Message::WhenIdle { .. } => "wait for rest",
             Message::Kill { .. } => "kill a run",
         }
@@ -143,6 +145,12 @@ impl Behaviour for RunsActor {
             Message::WhenIdle { reply } => {
                 self.idle.push(reply);
                 self.tell_idle();
+            }
+            Message::LookAgain => {
+                let held = interrupted(&*self.context.journal)?;
+                for run in held.into_iter().chain(self.active.ids()).collect::<BTreeSet<_>>() {
+                    self.deliver(run, Asked::Recover).await?;
+                }
             }
             Message::Kill { run } => self.active.kill(&run),
         }
@@ -304,7 +312,7 @@ impl RunsActor {
 pub(crate) fn overloaded(asked: Asked) {
     let waiting = MAILBOX_MAX;
     match asked {
-        Asked::Abort { reply: Some(reply), .. } | Asked::Migrate { reply, .. } => {
+        Asked::Command { reply: Some(reply), .. } | Asked::Migrate { reply, .. } => {
             drop(reply.send(Err(DecideError::Overloaded { waiting })));
         }
         asked => {

@@ -3,7 +3,7 @@
 //! The last time that was acted upon is kept beside the run that it started, in one batch, so a time starts one run however
 //! often the kernel is opened. What passed while it was not open is what the schedule's `missed` says.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use soloist_kernel::{
@@ -46,6 +46,8 @@ pub(crate) struct SchedulesActor {
     stream_seq: StreamSeq,
     /// When the kernel was opened, or this actor restarted.
     opened: Timestamp,
+    /// Workflows that were paused when it last looked.
+    paused: BTreeSet<WorkflowName>,
     /// When the actor looks next.
     next: Option<Timestamp>,
 }
@@ -72,7 +74,8 @@ impl Behaviour for SchedulesActor {
         context.registry.set_schedules(me.clone());
         me.send(Message::Look)?;
         let opened = context.env.now();
-        Ok(Self { me, context, stream, stream_seq, opened, next: None })
+        let paused = BTreeSet::new();
+        Ok(Self { me, context, stream, stream_seq, opened, paused, next: None })
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Error> {
@@ -96,8 +99,17 @@ impl SchedulesActor {
         }
         let mut next: Option<Timestamp> = None;
         for (name, workflow) in self.context.workflows.all() {
+            if self.context.held.of_workflow(&name).is_some() {
+                self.paused.insert(name);
+                continue;
+            }
+            // What passed while it was paused is missed, as what passes while no kernel runs.
+            let since = match self.paused.remove(&name) {
+                true => self.context.env.now(),
+                false => self.opened,
+            };
             for schedule in &workflow.schedules {
-                self.act(&name, schedule).await?;
+                self.act(&name, schedule, since).await?;
                 let due = schedule.next_after(self.context.env.now());
                 next = due.into_iter().chain(next).min();
             }
@@ -115,7 +127,12 @@ impl SchedulesActor {
     }
 
     /// Starts the runs of `schedule` that are due.
-    async fn act(&mut self, name: &WorkflowName, schedule: &Schedule) -> Result<(), Error> {
+    async fn act(
+        &mut self,
+        name: &WorkflowName,
+        schedule: &Schedule,
+        since: Timestamp,
+    ) -> Result<(), Error> {
         let identity = identity(name, schedule);
         let key = ProjectionKey::new(LAST, &*identity);
         let now = self.context.env.now();
@@ -128,10 +145,10 @@ impl SchedulesActor {
             return Ok(());
         };
         let due = match schedule.missed {
-            // What passed before the kernel was opened is skipped; what passes now is not missed.
+            // What passed before is skipped; what passes now is not missed.
             Missed::Skip => {
                 let now_on = Schedule { missed: Missed::All, ..schedule.clone() };
-                now_on.missed_between(last.max(self.opened), now)
+                now_on.missed_between(last.max(since), now)
             }
             Missed::Once | Missed::All => schedule.missed_between(last, now),
         };

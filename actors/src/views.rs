@@ -1,12 +1,16 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 pub use soloist_kernel::run::RunSummary;
 use soloist_kernel::{
+    control::{self, Lineage, Pauses},
     id::{ConnectorName, InboxId, RunId, WorkflowName, WorkflowRef},
     inbox::{self, Item},
     incident::{self, Incident},
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
+    rollout::{self, Rollouts},
     run::{self, Occurrence, Run, project},
     time::Timestamp,
     workflow::Library,
@@ -147,15 +151,77 @@ pub fn runs(journal: &dyn Journal) -> Result<Vec<RunSummary>, ReadError> {
 ///
 /// [`ReadError`].
 pub fn run(journal: &dyn Journal, id: &RunId) -> Result<Option<RunView>, ReadError> {
+    let Some(summary) = summary(journal, id)? else { return Ok(None) };
+    let records = journal.stream(&id.stream(), StreamSeq(0))?;
+    Ok(Some(RunView { summary, records }))
+}
+
+/// One run in a line; `None` if there is no such run.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn summary(journal: &dyn Journal, id: &RunId) -> Result<Option<RunSummary>, ReadError> {
     for table in [project::ACTIVE, project::FINISHED] {
-        let Some(bytes) = journal.projection(&ProjectionKey::new(table, id.as_str()))? else {
-            continue;
-        };
-        let Ok(summary) = serde_json::from_slice(&bytes) else { continue };
-        let records = journal.stream(&id.stream(), StreamSeq(0))?;
-        return Ok(Some(RunView { summary, records }));
+        let found = journal.projection(&ProjectionKey::new(table, id.as_str()))?;
+        if let Some(summary) = found.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(Some(summary));
+        }
     }
     Ok(None)
+}
+
+/// `run` and those above it: what a pause of any of them holds.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn lineage(journal: &dyn Journal, run: &Run) -> Result<Lineage, ReadError> {
+    let mut lineage =
+        Lineage { runs: vec![run.id.clone()], workflows: vec![run.workflow.name.clone()] };
+    let mut above = run.parent.as_ref().map(|parent| parent.run.clone());
+    while let Some(id) = above {
+        let summary = summary(journal, &id)?;
+        above = summary.as_ref().and_then(|summary| summary.parent.clone());
+        lineage.runs.push(id);
+        let name = summary.and_then(|summary| {
+            summary.workflow.rsplit_once('@').and_then(|(name, _)| name.parse().ok())
+        });
+        lineage.workflows.extend(name);
+    }
+    Ok(lineage)
+}
+
+/// The versions that are side by side.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn rollouts(journal: &dyn Journal) -> Result<Rollouts, ReadError> {
+    let mut rollouts = Rollouts::default();
+    each_row(journal, rollout::TABLE, "", |_, bytes| {
+        if let Ok(rollout) = serde_json::from_slice(bytes) {
+            rollouts.insert(rollout);
+        }
+        Ok::<_, ReadError>(())
+    })?;
+    Ok(rollouts)
+}
+
+/// What is paused.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn pauses(journal: &dyn Journal) -> Result<Pauses, ReadError> {
+    let mut pauses = Pauses::default();
+    each_row(journal, control::TABLE, "", |_, bytes| {
+        if let Ok(pause) = serde_json::from_slice(bytes) {
+            pauses.insert(pause);
+        }
+        Ok::<_, ReadError>(())
+    })?;
+    Ok(pauses)
 }
 
 /// The changes that could not be read; at most [`LIST_MAX`].
@@ -174,7 +240,7 @@ pub fn quarantined(journal: &dyn Journal) -> Result<Vec<Quarantined>, ReadError>
 ///
 /// [`ReadError`].
 pub fn folded(journal: &dyn Journal, id: &RunId) -> Result<Option<Run>, ReadError> {
-    fold(journal, id, None, &Workflows::default().shelf(journal))
+    fold(journal, id, None, &Workflows::default().shelf(journal, Arc::default()))
 }
 
 /// As [`fold`], from the newest snapshot of the run if it has one.

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use soloist_connectors::Env;
 use soloist_kernel::{
     codec,
-    id::{Actor, StreamId, WorkflowName, WorkflowRef},
+    id::{Actor, RunId, StreamId, WorkflowName, WorkflowRef},
     journal::{Append, Entry, Journal, ProjectionKey, ReadError, StreamSeq},
+    rollout::{Rollouts, Subject},
     workflow::{Library, Workflow},
 };
 
@@ -42,6 +43,7 @@ struct Inner {
 pub(crate) struct Shelf<'a> {
     workflows: &'a Workflows,
     journal: &'a dyn Journal,
+    rollouts: Arc<Rollouts>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,8 +174,12 @@ impl Workflows {
     }
 
     /// The workflows over `journal`.
-    pub(crate) fn shelf<'a>(&'a self, journal: &'a dyn Journal) -> Shelf<'a> {
-        Shelf { workflows: self, journal }
+    pub(crate) fn shelf<'a>(
+        &'a self,
+        journal: &'a dyn Journal,
+        rollouts: Arc<Rollouts>,
+    ) -> Shelf<'a> {
+        Shelf { workflows: self, journal, rollouts }
     }
 }
 
@@ -184,6 +190,15 @@ impl Library for Shelf<'_> {
 
     fn get(&self, workflow: &WorkflowRef) -> Option<Arc<Workflow>> {
         self.workflows.get(self.journal, workflow).ok().flatten()
+    }
+
+    fn for_run(&self, name: &WorkflowName, run: &RunId) -> Option<(WorkflowRef, Arc<Workflow>)> {
+        let (newest, definition) = self.newest(name)?;
+        let of = Subject::Workflow(name.clone());
+        let version = self.rollouts.version(&of, newest.version, run);
+        let pinned = WorkflowRef { name: name.clone(), version };
+        let other = (version != newest.version).then(|| self.get(&pinned)).flatten();
+        Some(other.map_or((newest, definition), |definition| (pinned, definition)))
     }
 }
 

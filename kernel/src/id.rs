@@ -210,21 +210,23 @@ impl EffectId {
     /// The idempotency key that the outside world sees: 32 hex digits of BLAKE3 over the four parts.
     #[must_use]
     pub fn key(&self) -> IdempotencyKey {
+        self.key_of(0)
+    }
+
+    /// The key of a write that was proposed after the operator had its step tried again for the `generation`th time: the other
+    /// side may have kept its refusal of the one before under that one's key, and would only repeat it.
+    #[must_use]
+    pub fn key_of(&self, generation: u32) -> IdempotencyKey {
         let mut hasher = blake3::Hasher::new_derive_key("soloist 2026-11 effect idempotency key");
         for part in [self.run.as_str(), self.step.as_str(), self.name.as_str()] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
         hasher.update(&self.occurrence.to_le_bytes());
+        if generation > 0 {
+            hasher.update(&generation.to_le_bytes());
+        }
         IdempotencyKey(hasher.finalize().to_hex()[..32].into())
-    }
-
-    /// The id under which round `round` of this effect waits for the operator, who is shown `content`. A modified proposal is a
-    /// new round, and what is proposed anew after a failure or a crash may be something else in the same one.
-    #[must_use]
-    pub fn inbox_id(&self, kind: &str, round: u32, content: Digest) -> InboxId {
-        let text = format!("{}:{kind}:{round}:{content}", self.key());
-        InboxId(blake3::hash(text.as_bytes()).to_hex()[..10].into())
     }
 }
 
@@ -239,6 +241,14 @@ impl fmt::Display for EffectId {
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
+    /// The id under which round `round` of the effect with this key waits for the operator, who is shown `content`. A modified
+    /// proposal is a new round, and what is proposed anew after a failure or a crash may be something else in the same one.
+    #[must_use]
+    pub fn inbox_id(&self, kind: &str, round: u32, content: Digest) -> InboxId {
+        let text = format!("{self}:{kind}:{round}:{content}");
+        InboxId(blake3::hash(text.as_bytes()).to_hex()[..10].into())
+    }
+
     /// The key as text: 32 lower-case hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -269,6 +279,8 @@ mod tests {
     fn the_same_effect_has_the_same_key_and_another_has_another() {
         assert_eq!(effect("r", "s", 0).key(), effect("r", "s", 0).key());
         assert_ne!(effect("r", "s", 0).key(), effect("r", "s", 1).key());
+        assert_ne!(effect("r", "s", 0).key(), effect("r", "s", 0).key_of(1));
+        assert_ne!(effect("r", "s", 1).key(), effect("r", "s", 0).key_of(1));
         // The parts are length-prefixed, so text cannot move from one to the next.
         assert_ne!(effect("ra", "b", 0).key(), effect("r", "ab", 0).key());
     }

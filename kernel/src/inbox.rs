@@ -8,7 +8,7 @@ mod item;
 
 use crate::{
     effect::{Write, WriteState},
-    id::{InboxId, RunId, StepName},
+    id::{InboxId, StepName},
     mutant::{Mutant, planted},
     payload::Digest,
     run::{Awaits, Cause, EffectRef, Lateness, Question, Run, Status, Step, StepStatus},
@@ -43,7 +43,7 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
     };
     let running = matches!(run.status, Status::Running);
     if has_incident(run) {
-        found.push((incident_id(&run.id), Waiting::Incident));
+        found.push((incident_id(run), Waiting::Incident));
     }
     if run.lateness == Lateness::Overdue && !run.status.is_over() {
         found.push((derived(format!("late:{}", run.id)), Waiting::Late));
@@ -56,11 +56,7 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
     }
     for (step, effect, awaited) in run.awaited().filter(|_| running) {
         if let (Awaits::Question(question), true) = (&awaited.what, awaited.is_open()) {
-            let id = run.effect_id(step, effect).inbox_id(
-                "question",
-                question.round,
-                question.content(),
-            );
+            let id = run.key(step, effect).inbox_id("question", question.round, question.content());
             found.push((id, Waiting::Question(step, effect, question)));
         }
     }
@@ -73,7 +69,7 @@ pub fn waiting(run: &Run) -> Vec<(InboxId, Waiting<'_>)> {
         };
         let stale = planted(Mutant::StaleDecisionTaken);
         let (round, shown) = if stale { (0, Digest::of(b"")) } else { (write.round, write.seal()) };
-        let id = run.effect_id(step, effect).inbox_id(kind, round, shown);
+        let id = run.key(step, effect).inbox_id(kind, round, shown);
         found.push((id, Waiting::Write(step, effect, write)));
     }
     found
@@ -88,7 +84,7 @@ fn has_incident(run: &Run) -> bool {
         | Status::Completed { .. } => false,
         Status::Failed { unwound, cause, .. } => match (&run.parent, cause) {
             (None, _) => true,
-            (Some(_), Cause::Aborted { .. } | Cause::Step { .. }) => {
+            (Some(_), Cause::Aborted { .. } | Cause::Cancelled { .. } | Cause::Step { .. }) => {
                 *unwound && run.left().next().is_some()
             }
         },
@@ -101,10 +97,11 @@ pub fn find<'a>(run: &'a Run, item: &InboxId) -> Option<Waiting<'a>> {
     waiting(run).into_iter().find(|(id, _)| id == item).map(|(_, waiting)| waiting)
 }
 
-/// The id of the incident of a failed run.
+/// The id of the incident of a failed run: another one each time that it fails.
 #[must_use]
-pub fn incident_id(run: &RunId) -> InboxId {
-    let hash = Digest::of(format!("incident:{run}").as_bytes()).to_hex();
+pub fn incident_id(run: &Run) -> InboxId {
+    let again = if run.revived > 0 { format!(":{}", run.revived) } else { String::new() };
+    let hash = Digest::of(format!("incident:{}{again}", run.id).as_bytes()).to_hex();
     InboxId::new(&hash[..10]).expect("hex digits are a name")
 }
 

@@ -16,6 +16,7 @@ pub mod labels;
 pub mod payload;
 pub mod semantics;
 
+pub mod control;
 pub mod effect;
 pub mod expression;
 pub mod gate;
@@ -24,6 +25,7 @@ pub mod incident;
 pub mod policy;
 pub mod redact;
 pub mod retry;
+pub mod rollout;
 pub mod run;
 pub mod schema;
 pub mod workflow;

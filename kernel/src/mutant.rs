@@ -104,6 +104,14 @@ mutants! {
     InFlightForgotten = "in-flight-forgotten"
         breaks "a write with an attempt in flight is neither attempted again nor probed",
 
+    // What is paused.
+    /// A pause is forgotten when the process ends.
+    PauseForgotten = "pause-forgotten"
+        breaks "a pause lasts until someone lets it go on",
+    /// A write that stood in line for room when it was paused is made all the same.
+    PauseNotFenced = "pause-not-fenced"
+        breaks "nothing begins of what is paused",
+
     // What is acknowledged.
     /// A run's start is acknowledged before its beginning is fsynced.
     StartAcknowledgedUnsynced = "start-acknowledged-unsynced"

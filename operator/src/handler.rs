@@ -1,12 +1,15 @@
 //! Answers, as JSON that people's tools can rely on: keys are added and not taken away.
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
+//! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side,
 //! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
 //! `handler/tree.rs` how the kernel itself is.
 
+mod control;
 mod definitions;
 mod inbox;
 mod known;
+mod rollouts;
 mod runs;
 mod tree;
 
@@ -14,7 +17,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use soloist_actors::{Halted, Soloist, views};
+use soloist_actors::{Ending, Halted, Soloist, views};
 use soloist_kernel::journal::Journal;
 
 use crate::request::{Problem, Request};
@@ -38,6 +41,8 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Workflows => definitions::workflows(seen),
         Request::Workflow { workflow } => definitions::workflow(seen, workflow),
         Request::Policy { version } => definitions::policy(seen, *version),
+        Request::Pauses => control::pauses(seen),
+        Request::Rollouts => rollouts::compared(seen),
         Request::Tree
         | Request::Ready
         | Request::Drain { .. }
@@ -47,6 +52,14 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         | Request::Start { .. }
         | Request::Pursue { .. }
         | Request::AbortRun { .. }
+        | Request::CancelRun { .. }
+        | Request::EndRuns { .. }
+        | Request::RetryStep { .. }
+        | Request::OverrideStep { .. }
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Canary { .. }
+        | Request::Promote { .. }
         | Request::Migrate { .. }
         | Request::Emit { .. }
         | Request::AddWorkflow { .. }
@@ -83,7 +96,26 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
             runs::start(soloist, &workflow, run, &input).await
         }
         Request::Pursue { goal, run, input } => runs::pursue(soloist, &goal, run, &input).await,
-        Request::AbortRun { run, reason } => runs::abort(soloist, &run, &reason).await,
+        Request::AbortRun { run, reason } => {
+            control::end(soloist, &run, Ending::Abort, &reason).await
+        }
+        Request::CancelRun { run, reason } => {
+            control::end(soloist, &run, Ending::Cancel, &reason).await
+        }
+        Request::EndRuns { scope, cancel, reason } => {
+            let ending = if cancel { Ending::Cancel } else { Ending::Abort };
+            control::end_all(soloist, &scope, ending, &reason).await
+        }
+        Request::RetryStep { run, step, reason } => {
+            control::retry(soloist, &run, step.as_deref(), &reason).await
+        }
+        Request::OverrideStep { run, step, output, reason } => {
+            control::override_step(soloist, &run, &step, &output, &reason).await
+        }
+        Request::Pause { scope, reason } => control::pause(soloist, &scope, &reason).await,
+        Request::Resume { scope } => control::resume(soloist, &scope).await,
+        Request::Canary { of, percent } => rollouts::canary(soloist, &of, percent).await,
+        Request::Promote { of } => rollouts::promote(soloist, &of).await,
         Request::Migration { run, to } => runs::migration(soloist, &run, to),
         Request::Migrate { run, to } => runs::migrate(soloist, &run, to).await,
         Request::Emit { event, id, source, data } => {
@@ -94,6 +126,21 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         }
         Request::SetPolicy { file, text } => definitions::set_policy(soloist, &file, &text).await,
         reading => read(&soloist.shared_journal(), &reading),
+    }
+}
+
+/// Carries out a request that [holds](Request::holds), over a journal that no kernel has open.
+///
+/// # Errors
+///
+/// [`Problem`], also for any other request.
+pub async fn hold(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Problem> {
+    match request {
+        Request::Pause { scope, reason } => control::hold(journal, scope, Some(reason)).await,
+        Request::Resume { scope } => control::hold(journal, scope, None).await,
+        _ => {
+            Err(Problem::new("this pauses nothing; it is a defect that it was asked of a journal"))
+        }
     }
 }
 

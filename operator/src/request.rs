@@ -63,6 +63,10 @@ pub enum Request {
         #[serde(default)]
         to: Option<u32>,
     },
+    /// List what is paused.
+    Pauses,
+    /// Compare the versions that are side by side.
+    Rollouts,
     /// Show the live tree, and what lately happened in it.
     Tree,
     /// Tell whether the kernel is ready for work, and why not.
@@ -119,6 +123,67 @@ pub enum Request {
         /// Why.
         reason: String,
     },
+    /// End a run, and leave what it did.
+    CancelRun {
+        /// Which.
+        run: String,
+        /// Why.
+        reason: String,
+    },
+    /// End every run that a scope names.
+    EndRuns {
+        /// `everything`, `workflow:NAME`, `agent:NAME`, `connector:NAME` or `run:ID`.
+        scope: String,
+        /// Whether what they did stays; else it is taken back.
+        cancel: bool,
+        /// Why.
+        reason: String,
+    },
+    /// Try a step again that failed or waits for its next attempt.
+    RetryStep {
+        /// Of which run.
+        run: String,
+        /// Which; the one that the run failed at if absent.
+        #[serde(default)]
+        step: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// Say what a step comes to, in the place of its work.
+    OverrideStep {
+        /// Of which run.
+        run: String,
+        /// Which.
+        step: String,
+        /// What it comes to.
+        output: Value,
+        /// Why.
+        reason: String,
+    },
+    /// Pause something: it takes in what comes, and does nothing.
+    Pause {
+        /// As in [`Request::EndRuns`].
+        scope: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let something go on that is paused.
+    Resume {
+        /// As in [`Request::EndRuns`].
+        scope: String,
+    },
+    /// Have a share of the new runs take the newest version of something, and the others the one before.
+    Canary {
+        /// `workflow:NAME` or `agent:NAME`.
+        of: String,
+        /// The share, from 0 to 100.
+        percent: f64,
+    },
+    /// Have every new run take the canary.
+    Promote {
+        /// `workflow:NAME` or `agent:NAME`.
+        of: String,
+    },
     /// Move a run to another version of its workflow.
     Migrate {
         /// Which.
@@ -165,6 +230,14 @@ impl Request {
             | Self::Start { .. }
             | Self::Pursue { .. }
             | Self::AbortRun { .. }
+            | Self::CancelRun { .. }
+            | Self::EndRuns { .. }
+            | Self::RetryStep { .. }
+            | Self::OverrideStep { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Canary { .. }
+            | Self::Promote { .. }
             | Self::Migrate { .. }
             | Self::Emit { .. }
             | Self::AddWorkflow { .. }
@@ -181,6 +254,8 @@ impl Request {
             | Self::Workflow { .. }
             | Self::Policy { .. }
             | Self::Migration { .. }
+            | Self::Pauses
+            | Self::Rollouts
             | Self::Tree
             | Self::Ready => false,
         }
@@ -190,6 +265,12 @@ impl Request {
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
         self.acts() || matches!(self, Self::Migration { .. }) || self.needs_server()
+    }
+
+    /// Whether it only changes what the next kernel may do: where none runs, [`hold`](crate::hold) does it, and none is opened.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::Pause { .. } | Self::Resume { .. })
     }
 
     /// Whether it is about the kernel that is being served: one that is opened to answer it would tell of itself.

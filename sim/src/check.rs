@@ -47,6 +47,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("time-goes-on", "no record of a run is older than the one before it, whatever the clock does"),
     ("not-early", "what waits for a time does not go on before it"),
     ("gives-up", "a run that dies again and again is set aside"),
+    ("paused-rests", "nothing of what is paused is attempted, also after a crash"),
     ("aside-rests", "a run that is set aside does nothing until the operator says so"),
     ("nothing-held", "at rest nothing is held: no actor of a run, no call under way"),
     ("liveness", "once the faults are over, everything comes to rest"),

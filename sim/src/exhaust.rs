@@ -149,6 +149,11 @@ fn journal(profile: &Profile, faults: &mut Vec<Fault>) {
         faults.push(Fault { when: full, what: Kind::Full });
         let sync = Trigger::Journal { number, moment: Moment::Sync };
         faults.push(Fault { when: sync, what: Kind::SyncFails });
+        let then = Trigger::Journal { number, moment: Moment::After };
+        let held = Kind::Holds { scope: "everything".into(), ms: SPELL_MS };
+        for what in [held, Kind::Leaves, Kind::Overrides] {
+            faults.push(Fault { when: then.clone(), what });
+        }
     }
     for number in 0..profile.effects {
         let when = Trigger::Effect { number };

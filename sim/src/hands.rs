@@ -1,6 +1,7 @@
-//! Who kills and stops the actors that the plan wants killed and stopped.
+//! Who kills and stops the actors that the plan wants killed and stopped, and does to runs what the plan has an operator do.
 
-use soloist_actors::Soloist;
+use soloist_actors::{DecideError, Soloist};
+use soloist_kernel::control::Scope;
 
 use crate::{
     plan::Kind,
@@ -21,12 +22,22 @@ const WITHIN_MS: u64 = 60_000;
 /// some seconds.
 const BACK_MS_MAX: u64 = 10_000;
 
+/// How long an operator looks before what was left paused goes on, in milliseconds.
+const LOOKS_FIRST_MS: u64 = 20_000;
+
 /// Does what it is told for as long as the process lives.
 pub(crate) async fn hands(soloist: Soloist, access: Access) {
     loop {
         for order in access.orders().await {
             match &order {
                 Kind::Poisoned => drop(tokio::spawn(poisons(soloist.clone(), access.clone()))),
+                Kind::Leaves | Kind::Retries | Kind::Overrides => {
+                    drop(tokio::spawn(intervenes(soloist.clone(), access.clone(), order.clone())));
+                }
+                Kind::Holds { scope, ms } => {
+                    let held = holds(soloist.clone(), access.clone(), scope.clone(), *ms);
+                    drop(tokio::spawn(held));
+                }
                 Kind::Kill { actor } | Kind::Stop { actor } => {
                     if let Some(path) = path_of(&soloist, actor) {
                         hits(&soloist, &access, &order, &path);
@@ -36,6 +47,90 @@ pub(crate) async fn hands(soloist: Soloist, access: Access) {
             }
         }
     }
+}
+
+/// The operator does something to a run: to one that is under way, or has failed.
+async fn intervenes(soloist: Soloist, access: Access, order: Kind) {
+    let runs = soloist.runs().unwrap_or_default();
+    let wanted: Vec<_> = runs
+        .into_iter()
+        .filter(|run| run.parent.is_none())
+        .filter(|run| match order {
+            Kind::Retries => matches!(run.status.as_str(), "failed" | "running" | "waiting"),
+            _ => matches!(run.status.as_str(), "running" | "waiting"),
+        })
+        .collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let mut chance = access.world().chance("intervenes", access.world().now_ms());
+    let run = chance.pick(&wanted).run.clone();
+    let done = match order {
+        Kind::Leaves => soloist.cancel_run(run.as_str(), "changed my mind").await,
+        Kind::Retries => soloist.retry_step(run.as_str(), None, "it is mended").await,
+        _ => match soloist.folded(&run).ok().flatten() {
+            Some(folded) => {
+                let steps = &folded.definition.steps;
+                let step = chance.pick(steps).name.clone();
+                let output = serde_json::json!({ "outcome": "done by hand" });
+                soloist.override_step(run.as_str(), step.as_str(), &output, "by hand").await
+            }
+            None => return,
+        },
+    };
+    access.with(|state| {
+        let text = match &done {
+            Ok(()) => "done".to_owned(),
+            Err(DecideError::Refused(refusal)) => refusal.to_string(),
+            Err(error) => error.to_string(),
+        };
+        state.line("operator", What::Operator, format_args!("{order} {run}: {text}"));
+        if done.is_ok() {
+            state.saw(&format!("the operator {}", order.name()));
+        }
+    });
+}
+
+/// The operator pauses something for a while. What a process that dies leaves paused is let go on by the next: see [`lets_go`].
+async fn holds(soloist: Soloist, access: Access, scope: String, ms: u64) {
+    let runs = || soloist.runs().unwrap_or_default();
+    let scope = match scope.as_str() {
+        "run" => match runs().into_iter().find(|run| run.status == "running") {
+            Some(run) => Scope::Run(run.run),
+            None => return,
+        },
+        scope => match scope.parse() {
+            Ok(scope) => scope,
+            Err(problem) => return access.world().violated("liveness", problem),
+        },
+    };
+    let paused = soloist.pause(&scope, "look first").await.is_ok();
+    access.with(|state| {
+        state.line("operator", What::Operator, format_args!("pauses {scope}: {paused}"));
+        state.saw("the operator paused something");
+    });
+    tokio::time::sleep(millis(ms)).await;
+    resumes(&soloist, &access, &scope).await;
+}
+
+/// Lets go on what an earlier process left paused.
+pub(crate) async fn lets_go(soloist: Soloist, access: Access) {
+    let left = soloist.pauses();
+    if left.is_empty() {
+        return;
+    }
+    tokio::time::sleep(millis(LOOKS_FIRST_MS)).await;
+    for pause in left {
+        resumes(&soloist, &access, &pause.scope).await;
+    }
+}
+
+async fn resumes(soloist: &Soloist, access: &Access, scope: &Scope) {
+    let resumed = soloist.resume(scope).await;
+    access.with(|state| {
+        let text = resumed.map_or_else(|error| error.to_string(), |known| known.to_string());
+        state.line("operator", What::Operator, format_args!("resumes {scope}: {text}"));
+    });
 }
 
 /// Where `actor` is; a `run` is the first that is active.

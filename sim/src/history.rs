@@ -147,7 +147,7 @@ fn departure(scenario: &Scenario, history: &History, appends: &[Append]) -> Opti
 
 /// Whether a run is not over.
 fn is_under_way(journal: &dyn Journal) -> bool {
-    let over = |status: &str| matches!(status, "completed" | "failed" | "aborted");
+    let over = |status: &str| matches!(status, "completed" | "failed" | "aborted" | "cancelled");
     views::runs(journal).is_ok_and(|runs| runs.iter().any(|run| !over(&run.status)))
 }
 

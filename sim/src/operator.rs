@@ -11,6 +11,7 @@ use soloist_kernel::{
 
 use crate::{
     chance::Chance,
+    check::journal::question_place,
     plan::Kind,
     trace::What,
     world::{Access, Strike, World},
@@ -82,11 +83,10 @@ impl Operator {
     /// Looks into the inbox, and decides about what is there. Returns whether there was anything.
     pub(crate) async fn look(&self, soloist: &Soloist, access: &Access) -> bool {
         let Ok(items) = soloist.inbox() else { return false };
-        for item in &items {
-            sees(soloist, access, item);
-        }
+        let places: Vec<Option<String>> =
+            items.iter().map(|item| sees(soloist, access, item)).collect();
         let mut decided = false;
-        for item in items {
+        for (item, place) in items.iter().zip(&places) {
             let Some(number) = access.with(|state| {
                 let number = state.decisions;
                 state.decisions += 1;
@@ -95,14 +95,21 @@ impl Operator {
             }) else {
                 return decided;
             };
-            self.misbehave(soloist, access, &item).await;
-            decided |= self.decides(soloist, access, &item, number).await;
+            self.misbehave(soloist, access, item).await;
+            decided |= self.decides(soloist, access, item, place.as_deref(), number).await;
         }
         decided
     }
 
-    /// Decides about `item`, or leaves it.
-    async fn decides(&self, soloist: &Soloist, access: &Access, item: &Item, number: u32) -> bool {
+    /// Decides about `item`, which waits at `place`, or leaves it.
+    async fn decides(
+        &self,
+        soloist: &Soloist,
+        access: &Access,
+        item: &Item,
+        place: Option<&str>,
+        number: u32,
+    ) -> bool {
         let mut chance = access.world().chance("operator", u64::from(number));
         let approval = item.kind == ItemKind::Approval && item.digest.is_some();
         let change = approval.then(|| (self.change)(item, &mut chance)).flatten();
@@ -128,7 +135,7 @@ impl Operator {
                 if state.deployed && word == "approve" && item.digest.is_some() {
                     state.saw(APPROVED_LATER);
                 }
-                let unsynced = item.run.as_ref().and_then(|run| state.watch.decided_unsynced(run));
+                let unsynced = place.and_then(|place| state.watch.decided_unsynced(place));
                 state.acknowledged(format_args!("`{word}` of {id}"), unsynced);
             }
         });
@@ -184,20 +191,24 @@ pub(crate) fn is_set_aside(item: &Item) -> bool {
 }
 
 /// The operator has `item` before him: what of it he has seen counts, and it is what he will have seen under its id for ever.
-fn sees(soloist: &Soloist, access: &Access, item: &Item) {
+/// Returns where a decision about it shows in the journal.
+fn sees(soloist: &Soloist, access: &Access, item: &Item) -> Option<String> {
     let run = item.run.as_ref().and_then(|run| soloist.folded(run).ok()?);
+    let waiting = run.as_ref().and_then(|run| Some((run, inbox::find(run, &item.id)?)));
     access.with(|state| {
-        if let Some(run) = &run
-            && let Some(Waiting::Write(step, effect, write)) = inbox::find(run, &item.id)
-        {
-            let key = run.effect_id(step, effect).key();
-            state.told.shown(key.as_str(), write.proposal.digest);
+        if let Some((run, Waiting::Write(step, effect, write))) = &waiting {
+            state.told.shown(run.key(step, effect).as_str(), write.proposal.digest);
         }
         if let Some(before) = state.told.item(&item.id, item.digest.as_deref()) {
             let what = format!("{} showed {before}, and shows something else now", item.id);
             state.violated("item-stays", what);
         }
     });
+    waiting.and_then(|(run, waiting)| match waiting {
+        Waiting::Write(step, effect, _) => Some(run.key(step, effect).to_string()),
+        Waiting::Question(step, effect, _) => Some(question_place(&run.id, step, effect)),
+        Waiting::Escalation(..) | Waiting::Incident | Waiting::Late => None,
+    })
 }
 
 /// What really became of the doubtful write that `item` is about.
@@ -206,7 +217,7 @@ fn resolved(soloist: &Soloist, world: &World, item: &Item) -> Option<Decision> {
     let (step, effect, _) = run.writes().find(|(step, _, write)| {
         Some(*step) == item.step.as_ref() && matches!(write.state, WriteState::Ambiguous { .. })
     })?;
-    let key = run.effect_id(step, effect).key();
+    let key = run.key(step, effect);
     let happened = world.state().has_happened(key.as_str());
     Some(Decision::Resolve { happened })
 }

@@ -16,7 +16,7 @@ use soloist_kernel::{effect::Outcome, policy::Policy, workflow::Workflow};
 
 use crate::{
     operator::{APPROVED_LATER, Operator},
-    scenario::{Scenario, Webhook},
+    scenario::{Faults, Scenario, Webhook},
 };
 
 const ORDER: &str = include_str!("orders/order.toml");
@@ -32,6 +32,7 @@ const POLICY: &str = include_str!("orders/policy.toml");
 #[must_use]
 pub fn scenario() -> Scenario {
     let mut scenario = Scenario::new("orders");
+    scenario.faults(Faults::all().overriding());
     scenario.api("shop", shop::shop);
     let workflows = [("part", PART), ("paid", PAID), ("order", ORDER)].map(|(name, text)| {
         Workflow::parse(name, text).unwrap_or_else(|problems| panic!("{}", problems[0]))

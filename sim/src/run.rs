@@ -14,7 +14,7 @@ use crate::{
     check::finale,
     client::Client,
     disk::{Disk, DiskKind},
-    hands::hands,
+    hands::{hands, lets_go},
     mail::Wire,
     outcome::Outcome,
     plan::{Kind, Plan},
@@ -223,6 +223,7 @@ async fn live(
     };
     finale::after_recovery(world, &soloist);
     let hands = tokio::spawn(hands(soloist.clone(), access.clone()));
+    let lets_go = tokio::spawn(lets_go(soloist.clone(), access.clone()));
     let client = Client { soloist: soloist.clone(), access: access.clone() };
     let webhooks = (scenario.webhooks)(world);
     let expected = webhooks.len();
@@ -240,6 +241,7 @@ async fn live(
         *count = finale::check(scenario, world, &soloist).await;
         // Its hold on the kernel would be waited for.
         hands.abort();
+        lets_go.abort();
         match soloist.shutdown().await {
             Ok(()) => {}
             // The last fsync failed, and nobody waited for it.
@@ -313,7 +315,12 @@ async fn rests(
         // Looked at before the kernel is: what is asked for while it is idle has only just begun.
         let asked = work.is_finished() && world.state().delivered.len() >= webhooks;
         let idle = timeout(Duration::from_secs(60), soloist.idle()).await.is_ok();
-        let decided = scenario.operator.look(soloist, access).await;
+        let mut decided = scenario.operator.look(soloist, access).await;
+        if calm_since.is_some() {
+            for pause in soloist.pauses() {
+                decided |= soloist.resume(&pause.scope).await.is_ok();
+            }
+        }
         if decided {
             look = 0;
         } else if idle && asked && finale::is_quiet(soloist) {

@@ -239,6 +239,27 @@ impl Draw<'_> {
             let when = self.anywhere();
             self.add(when, Kind::ClockJump { ms });
         }
+        if !self.scenario.asks {
+            return;
+        }
+        for kind in [Kind::Leaves, Kind::Retries, Kind::Overrides] {
+            if self.chance.percent(8) {
+                let when = self.anywhere();
+                self.add(when, kind);
+            }
+        }
+        if self.chance.percent(15) {
+            let when = self.anywhere();
+            let ms = self.chance.between(1_000, 120_000);
+            let scope = match self.chance.below(3) {
+                0 => "everything".to_owned(),
+                1 => "run".to_owned(),
+                _ => self
+                    .call()
+                    .map_or_else(|| "everything".to_owned(), |(api, _)| format!("connector:{api}")),
+            };
+            self.add(when, Kind::Holds { scope, ms });
+        }
         for kind in [
             Kind::DecidesTwice,
             Kind::DecidesStale,

@@ -28,6 +28,11 @@ pub enum RunEnd {
         /// Why.
         reason: String,
     },
+    /// It was ended, and has left what it did.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
     /// It waits: for the operator (see [`Soloist::inbox`](crate::Soloist::inbox)), a time, an event, or runs beneath it that wait.
     Waiting {
         /// The runs beneath it that it waits for.

@@ -9,9 +9,10 @@ use std::{
 };
 
 use soloist_kernel::{
+    control::Lineage,
     effect::{Outcome, WriteEvent, WriteState},
     id::{Actor, RunId, StepName},
-    journal::{Append, AppendError, Entry, Seq, StreamSeq},
+    journal::{Append, AppendError, Entry, ReadError, Seq, StreamSeq},
     mutant::{Mutant, planted},
     payload::Payload,
     run::{
@@ -138,6 +139,7 @@ impl Active {
         let before = self.run.replace(next);
         self.reproposed = events.iter().any(is_reproposal);
         self.count(&events);
+        self.let_go(&events);
         self.answer_turns();
         self.tell_parent(before.as_ref());
         for child in children {
@@ -173,11 +175,25 @@ impl Active {
             match event {
                 Event::Started(_) => Counters::add(&counters.runs_started),
                 Event::Completed { .. } => Counters::add(&counters.runs_completed),
-                Event::Failed { .. } | Event::Unwound => Counters::add(&counters.runs_failed),
+                Event::Failed { .. } | Event::Cancelled { .. } | Event::Unwound => {
+                    Counters::add(&counters.runs_failed)
+                }
                 Event::Write { event: WriteEvent::Landed { .. }, .. } => {
                     Counters::add(&counters.writes_landed)
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The turn of a step that someone has said the output of is not waited for.
+    fn let_go(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Overridden { step, .. } = event {
+                self.turns.remove(step);
+                self.under_way.retain(
+                    |action| !matches!(action, Action::TakeTurn { step: of, .. } if of == step),
+                );
             }
         }
     }
@@ -227,14 +243,34 @@ impl Active {
     /// Sets going what is outstanding; if nothing is, or only turns that wait, the actor may leave.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         let Some(run) = &self.run else { return self.rest().await };
-        let actions = outstanding(run);
-        let due = run.next_due();
+        let (actions, due) = (outstanding(run), run.next_due());
+        let actions = self.not_held(actions)?;
         self.wake_at(due);
         if actions.is_empty() && !self.turns.values().any(TurnUnderWay::is_busy) {
             return self.rest().await;
         }
         self.launch(actions);
         Ok(())
+    }
+
+    /// Those of `actions` that nobody has paused.
+    fn not_held(&self, mut actions: Vec<Action>) -> Result<Vec<Action>, ReadError> {
+        let pauses = self.context.held.current();
+        if pauses.is_empty() {
+            return Ok(actions);
+        }
+        let Some(run) = &self.run else { return Ok(actions) };
+        let lineage = match pauses.needs_lineage() {
+            true => views::lineage(&*self.context.journal, run)?,
+            false => Lineage::default(),
+        };
+        actions.retain(|action| pauses.holds(run, &lineage, action).is_none());
+        Ok(actions)
+    }
+
+    /// Whether `action` is held by a pause. If that cannot be read, it is.
+    pub(super) fn is_held(&self, action: Action) -> bool {
+        self.not_held(vec![action]).map_or(true, |left| left.is_empty())
     }
 
     fn wake_at(&mut self, due: Option<Timestamp>) {
@@ -283,6 +319,9 @@ impl Active {
             }
             Status::Failed { cause: Cause::Aborted { reason, .. }, .. } => {
                 RunEnd::Aborted { reason: reason.clone() }
+            }
+            Status::Failed { cause: Cause::Cancelled { reason, .. }, .. } => {
+                RunEnd::Cancelled { reason: reason.clone() }
             }
             Status::Running | Status::Unwinding { .. } => {
                 let open = run.awaited().filter(|(_, _, awaited)| awaited.is_open());
@@ -346,6 +385,9 @@ fn must_be_durable(event: &Event) -> bool {
     match event {
         Event::Started(_) => !planted(Mutant::StartAcknowledgedUnsynced),
         Event::Dismissed { .. }
+        | Event::Cancelled { .. }
+        | Event::Retried { .. }
+        | Event::Overridden { .. }
         | Event::Delegated { .. }
         | Event::Migrated { .. }
         | Event::Unwinding { .. } => true,

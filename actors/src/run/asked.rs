@@ -75,16 +75,13 @@ impl Active {
                 let result = self.if_begun(command, Actor::kernel()).await;
                 self.tolerate(result)
             }
-            Asked::Abort { by, reason, reply } => {
-                let command = Command::Abort { by: by.clone(), reason };
-                match reply {
-                    Some(reply) => self.answer(command, &by, reply).await.map(drop),
-                    None => {
-                        let result = self.if_begun(command, Actor::kernel()).await;
-                        self.tolerate(result)
-                    }
+            Asked::Command { command, by, reply } => match reply {
+                Some(reply) => self.answer(*command, &by, reply).await.map(drop),
+                None => {
+                    let result = self.if_begun(*command, Actor::kernel()).await;
+                    self.tolerate(result)
                 }
-            }
+            },
             Asked::Migrate { to, by, reply } => self.migrate(to, by, reply).await,
             Asked::Unpark { connector } => {
                 let command = Command::Unpark { connector };
@@ -105,7 +102,7 @@ impl Active {
         }
         let library = self.context.library();
         let pinned = match &workflow {
-            Which::Newest(name) => library.newest(name),
+            Which::Newest(name) => library.for_run(name, &self.id),
             Which::Agent(agent) => {
                 let pinned = WorkflowRef::of_agent(agent);
                 library.resolve(&pinned, None).map(|definition| (pinned, definition))
@@ -123,7 +120,7 @@ impl Active {
         if let Some(readers) = readers {
             bounded.labels = bounded.labels.only_for(readers);
         }
-        let agents = self.context.pin(&definition);
+        let agents = self.context.pin(&definition, &self.id);
         let beginning =
             Beginning { workflow: pinned, body: None, agents, parent: None, input: bounded };
         let id = self.id.clone();
@@ -285,7 +282,7 @@ impl Active {
             let _ = reply.send(Err(DecideError::Invalid(problem)));
             return Ok(());
         };
-        let agents = self.context.pin(&definition);
+        let agents = self.context.pin(&definition, &self.id);
         let command = Command::Migrate { workflow: to, definition, agents, by: by.clone() };
         self.answer(command, &by, reply).await.map(drop)
     }

@@ -50,7 +50,7 @@ impl Active {
         above: &Run,
         now: Timestamp,
     ) -> Option<(Vec<Event>, Run)> {
-        let library = self.context.library();
+        let (library, id) = (self.context.library(), child.run.clone());
         let (workflow, body) = match child.of {
             ChildOf::Body => (above.workflow.clone(), Some(parent.step.clone())),
             ChildOf::Workflow(workflow) => (workflow, None),
@@ -58,7 +58,7 @@ impl Active {
         };
         let definition = library.resolve(&workflow, body.as_ref())?;
         // A round has the agents that its run is pinned to.
-        let mut agents = self.context.pin(&definition);
+        let mut agents = self.context.pin(&definition, &id);
         if body.is_some() {
             agents.extend(above.agents.clone());
         }

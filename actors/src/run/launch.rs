@@ -9,7 +9,7 @@ use soloist_kernel::{
     gate::RetryCost,
     id::{Actor, StepName},
     payload::Digest,
-    run::{Action, Command, EffectRef, Replay, StepError, StepErrorKind},
+    run::{Action, Command, EffectRef, Replay, Run, StepError, StepErrorKind},
     time::Timestamp,
     workflow::Work,
 };
@@ -89,12 +89,23 @@ impl Active {
             Action::Execute { .. } => Some(()),
             Action::AbortChild { run, .. } | Action::UnwindChild { run, .. } => {
                 let by = format!("run:{}", self.id);
-                let reason = match action {
-                    Action::AbortChild { .. } => "the run above no longer waits for it",
-                    _ => "the run above takes back what it did",
+                let cancelled = self.run.as_ref().is_some_and(Run::is_cancelled);
+                let command = match action {
+                    Action::AbortChild { .. } if cancelled => {
+                        let reason = "the run above was cancelled".into();
+                        Command::Cancel { by: by.clone(), reason }
+                    }
+                    Action::AbortChild { .. } => {
+                        let reason = "the run above no longer waits for it".into();
+                        Command::Abort { by: by.clone(), reason }
+                    }
+                    _ => {
+                        let reason = "the run above takes back what it did".into();
+                        Command::Abort { by: by.clone(), reason }
+                    }
                 };
-                let abort = Asked::Abort { by, reason: reason.into(), reply: None };
-                self.tell_run(run.clone(), abort);
+                let command = Box::new(command);
+                self.tell_run(run.clone(), Asked::Command { command, by, reply: None });
                 Some(())
             }
         }

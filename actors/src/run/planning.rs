@@ -218,6 +218,6 @@ impl Active {
 
     fn effect_key(&self, step: &StepName, effect: &EffectRef) -> IdempotencyKey {
         let run = self.run.as_ref().expect("a write belongs to a run that has begun");
-        run.effect_id(step, effect).key()
+        run.key(step, effect)
     }
 }

@@ -4,8 +4,10 @@ use soloist_connectors::{Compensation, Done};
 use soloist_kernel::{
     effect::WriteState,
     id::{Actor, StepName},
+    mutant::{Mutant, planted},
     payload::Payload,
     run::{self, Action, Command, EffectRef},
+    time::Timestamp,
 };
 
 use super::{
@@ -24,6 +26,17 @@ impl Active {
     ) -> Result<(), CarryOutError> {
         self.forget_call(&line);
         let CallLine { step, effect, .. } = line.clone();
+        let context = self.context.clone();
+        let _fence = context.held.attempts().await;
+        let at = Timestamp(0);
+        let action = match purpose {
+            Purpose::Attempt => Action::Attempt { step: step.clone(), effect: effect.clone(), at },
+            Purpose::Probe => Action::Probe { step: step.clone(), effect: effect.clone(), at },
+        };
+        // It has stood in line while it was paused. What it stood for is asked for again when that is over.
+        if self.is_held(action) && !planted(Mutant::PauseNotFenced) {
+            return Ok(());
+        }
         if purpose == Purpose::Attempt {
             let command = Command::Attempt { step: step.clone(), effect: effect.clone() };
             self.carry_out(command, Actor::kernel()).await?;

@@ -39,6 +39,10 @@ impl Actives {
         self.len() == 0
     }
 
+    pub(super) fn ids(&self) -> Vec<RunId> {
+        self.inner().runs.keys().cloned().collect()
+    }
+
     pub(super) fn contains(&self, run: &RunId) -> bool {
         self.inner().runs.contains_key(run)
     }

@@ -69,14 +69,14 @@ pub(super) fn refuse(asked: Asked, run: &RunId) {
         Asked::Decide { reply, .. }
         | Asked::Modify { reply, .. }
         | Asked::Migrate { reply, .. }
-        | Asked::Abort { reply: Some(reply), .. } => {
+        | Asked::Command { reply: Some(reply), .. } => {
             drop(reply.send(Err(DecideError::Invalid(why()))));
         }
         Asked::Watch { reply } => drop(reply.send(RunEnd::SetAside { reason: why() })),
         // What it does not take in now stays in the journal, and is told again once it goes on.
         Asked::Occur { .. }
         | Asked::ChildEnded(_)
-        | Asked::Abort { reply: None, .. }
+        | Asked::Command { reply: None, .. }
         | Asked::Unpark { .. }
         | Asked::Answered { .. }
         | Asked::Tick

@@ -11,6 +11,7 @@ mod operations;
 mod overload;
 mod pace;
 mod panics;
+mod pauses;
 mod provider;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -28,6 +28,10 @@ pub struct Write {
     pub decisions: Vec<String>,
     /// The write of the same step that this one takes back.
     pub reverses: Option<EffectRef>,
+    /// How often the operator had had its step tried again when it was proposed: a part of its key.
+    pub generation: u32,
+    /// Whether it was stopped because its step or its run had ended.
+    pub stopped: bool,
     /// How often it has been put to the operator, counted from zero: the part of an inbox item's id that changes.
     pub round: u32,
     /// Attempts made.
@@ -117,6 +121,8 @@ impl Write {
             original: None,
             decisions: vec![],
             reverses: None,
+            generation: 0,
+            stopped: false,
             round: 0,
             attempts: 0,
             first_attempt_at: None,
@@ -237,6 +243,7 @@ impl Write {
             _ => None,
         };
         self.round += u32::from(again);
+        self.stopped = matches!((&next, event), (State::Settled(_), Event::Stopped { .. }));
         self.decisions.extend(event.decision());
         self.state = next;
         Ok(())

@@ -60,7 +60,7 @@ fn while_running(run: &Run, env: &Env<'_>) -> Option<Event> {
         return Some(event);
     }
     let of_steps = run.graph().find_map(|(definition, step)| match step.status {
-        StepStatus::Pending => start_or_skip(run, definition),
+        StepStatus::Pending => start_or_skip(run, definition, step.attempt + 1),
         StepStatus::Running { .. } => work::next(run, definition, step, env),
         StepStatus::BackingOff { .. }
         | StepStatus::Escalated { .. }
@@ -79,7 +79,7 @@ fn while_running(run: &Run, env: &Env<'_>) -> Option<Event> {
     None
 }
 
-fn start_or_skip(run: &Run, definition: &workflow::Step) -> Option<Event> {
+fn start_or_skip(run: &Run, definition: &workflow::Step, attempt: u32) -> Option<Event> {
     let needs = || definition.needs.iter().map(|index| &run.steps[*index].status);
     let step = definition.name.clone();
     if needs().any(|status| matches!(status, StepStatus::Skipped)) {
@@ -93,7 +93,7 @@ fn start_or_skip(run: &Run, definition: &workflow::Step) -> Option<Event> {
         None => Ok(true),
     };
     Some(match holds {
-        Ok(true) => Event::StepStarted { step, attempt: 1 },
+        Ok(true) => Event::StepStarted { step, attempt },
         Ok(false) => Event::StepSkipped { step },
         Err(error) => {
             let error = invalid(&step, "when", error);

@@ -195,6 +195,33 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// End the run, and leave what it did.
+    Cancel {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Try a step again that has failed or waits for its next attempt; the run goes on if it had failed with it.
+    Retry {
+        /// The step; the one that failed, if there is one.
+        step: Option<StepName>,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Take this for what a step comes to; the run goes on if it had failed with it.
+    Override {
+        /// The step.
+        step: StepName,
+        /// What it comes to.
+        output: Payload,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Go on under another version of the workflow.
     Migrate {
         /// The version.

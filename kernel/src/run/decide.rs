@@ -1,8 +1,10 @@
 //! The decisions: what a command causes, or why it is refused.
 //!
 //! This file sorts commands by where the run stands. What each causes is in `decide/steps.rs` for turns and what they wait
-//! for, in `decide/writes.rs` for writes, in `decide/operator.rs` for what people say.
+//! for, in `decide/writes.rs` for writes, in `decide/operator.rs` for what people say to what waits, in `decide/control.rs` for
+//! what they do to a run or a step of it.
 
+mod control;
 mod operator;
 mod steps;
 mod writes;
@@ -14,7 +16,7 @@ pub(super) use operator::decision_of;
 use super::{
     advance::{advance, push},
     command::{Command, Refusal},
-    event::{Beginning, Cause, Event},
+    event::{Beginning, Event},
     state::{Run, Status},
 };
 use crate::{
@@ -148,6 +150,11 @@ impl Decider<'_> {
                 self.modified(&item, proposal, &evidence, by)
             }
             Command::Abort { by, reason } => self.abort(by, reason),
+            Command::Cancel { by, reason } => self.cancel(by, reason),
+            Command::Retry { step, by, reason } => self.retry_step(step, by, reason),
+            Command::Override { step, output, by, reason } => {
+                self.override_step(step, output, by, reason)
+            }
             Command::Tick => Ok(self.tick()),
             Command::Recover => Ok(self.recover()),
             Command::Migrate { .. } => Ok(vec![]),
@@ -167,17 +174,6 @@ impl Decider<'_> {
 
     fn stale(&self, what: String, why: &str) -> Refusal {
         Refusal::Stale { run: self.run.id.clone(), what, why: why.into() }
-    }
-
-    /// A run that has taken back what it did is over. One that is doing so goes on doing so.
-    fn abort(&self, by: String, reason: String) -> Result<Vec<Event>, Refusal> {
-        match &self.run.status {
-            Status::Unwinding { .. } => Ok(vec![]),
-            Status::Failed { unwound: true, .. } => Err(self.over()),
-            Status::Running | Status::Completed { .. } | Status::Failed { .. } => {
-                Ok(vec![Event::Unwinding { cause: Cause::Aborted { by, reason } }])
-            }
-        }
     }
 
     /// A run moves when every step that has begun is in the other version as well, and does the same.

@@ -153,6 +153,33 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// Someone ended the run. What it did stays.
+    Cancelled {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A step is tried again that has failed or waits for its next attempt, and its run goes on if it had failed with it.
+    Retried {
+        /// The step.
+        step: StepName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Someone said what a step comes to, in the place of its work. Its run goes on if it had failed with it.
+    Overridden {
+        /// The step.
+        step: StepName,
+        /// What it comes to.
+        output: Labeled<Payload>,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// How a run begins, and what it is pinned to.
@@ -191,8 +218,15 @@ pub enum Cause {
         /// Why.
         error: StepError,
     },
-    /// Someone ended it.
+    /// Someone ended it, and had it take back what it did.
     Aborted {
+        /// Who: the operator, or the run above it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Someone ended it, and had it leave what it did.
+    Cancelled {
         /// Who: the operator, or the run above it.
         by: String,
         /// Why.
@@ -205,6 +239,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Step { step, error } => write!(f, "step `{step}` failed: {error}"),
             Self::Aborted { by, reason } => write!(f, "{by} aborted it: {reason}"),
+            Self::Cancelled { by, reason } => write!(f, "{by} cancelled it: {reason}"),
         }
     }
 }
@@ -357,6 +392,9 @@ impl Event {
             Self::Overdue => "run.overdue",
             Self::Migrated { .. } => "run.migrated",
             Self::Dismissed { .. } => "run.dismissed",
+            Self::Cancelled { .. } => "run.cancelled",
+            Self::Retried { .. } => "step.retried",
+            Self::Overridden { .. } => "step.overridden",
         }
     }
 }

@@ -78,7 +78,7 @@ pub enum Action {
         /// The write to take back.
         effect: EffectRef,
     },
-    /// Have a run beneath this one end, and take back what it did: nobody waits for it any more.
+    /// Have a run beneath this one end: nobody waits for it any more. It takes back what it did, unless this run was cancelled.
     AbortChild {
         /// The step that waited for it.
         step: StepName,

@@ -311,7 +311,7 @@ fn reached(after: &Run, event: &Event, changes: &mut Changes) {
         matches!(event, WriteEvent::Landed { .. } | WriteEvent::Resolved { happened: true, .. });
     let kept = landed && !planted(Mutant::ReachedNotKept);
     let Some(write) = after.write(step, effect).filter(|_| kept) else { return };
-    let key = after.effect_id(step, effect).key();
+    let key = after.key(step, effect);
     for (argument, value) in &write.proposal.routing {
         landing(write, argument, value, &key, after.updated_at, changes);
     }

@@ -202,7 +202,7 @@ mod tests {
             state: EffectState::Recorded { answer: Labeled::default() },
         };
         let effects = names.iter().map(effect).collect();
-        Step { status: StepStatus::Pending, attempt: 1, error: None, stand_in: false, effects }
+        Step { attempt: 1, effects, ..Step::pending() }
     }
 
     /// Replays `asked` against `recorded`; gives how many were answered, or the divergence.

@@ -28,7 +28,7 @@ use crate::{
 pub const SNAPSHOT_EVERY: u64 = 100;
 
 /// The version of the stored state.
-const SNAPSHOT_VERSION: u16 = 4;
+const SNAPSHOT_VERSION: u16 = 5;
 
 /// The state of `run` as bytes, if the records since the snapshot at `last` call for a new one: at least `every`, and as many
 /// as there were before, so that a long run is not written again and again.
@@ -62,6 +62,7 @@ struct StoredRun {
     steps: Vec<Step>,
     done: u64,
     lateness: Lateness,
+    revived: u32,
     started_at: Timestamp,
     updated_at: Timestamp,
     stream_seq: StreamSeq,
@@ -70,7 +71,7 @@ struct StoredRun {
 impl StoredRun {
     fn of(run: &Run) -> Self {
         let Run { workflow, body, agents, parent, input, status, steps, .. } = run.clone();
-        let Run { done, lateness, started_at, updated_at, stream_seq, .. } = *run;
+        let Run { done, lateness, revived, started_at, updated_at, stream_seq, .. } = *run;
         Self {
             workflow,
             body,
@@ -81,6 +82,7 @@ impl StoredRun {
             steps,
             done,
             lateness,
+            revived,
             started_at,
             updated_at,
             stream_seq,
@@ -100,6 +102,7 @@ impl StoredRun {
             steps: self.steps,
             done: self.done,
             lateness: self.lateness,
+            revived: self.revived,
             started_at: self.started_at,
             updated_at: self.updated_at,
             stream_seq: self.stream_seq,

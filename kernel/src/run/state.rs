@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     effect::Write,
-    id::{AgentName, EffectId, RunId, StepName, WorkflowRef},
+    id::{AgentName, EffectId, IdempotencyKey, RunId, StepName, WorkflowRef},
     journal::StreamSeq,
     labels::Labeled,
     payload::Payload,
@@ -45,6 +45,8 @@ pub struct Run {
     pub done: u64,
     /// Whether its deadline has passed.
     pub lateness: Lateness,
+    /// How often it had failed and the operator had it go on.
+    pub revived: u32,
     /// When it began.
     pub started_at: Timestamp,
     /// When something last happened in it.
@@ -100,6 +102,7 @@ impl Status {
             Self::Unwinding { .. } => "unwinding",
             Self::Completed { .. } => "completed",
             Self::Failed { cause: Cause::Aborted { .. }, .. } => "aborted",
+            Self::Failed { cause: Cause::Cancelled { .. }, .. } => "cancelled",
             Self::Failed { .. } => "failed",
         }
     }
@@ -145,6 +148,7 @@ impl Run {
             definition,
             done: 0,
             lateness: Lateness::InTime,
+            revived: 0,
             started_at: at,
             updated_at: at,
             stream_seq: StreamSeq(0),
@@ -187,6 +191,14 @@ impl Run {
                 }
                 _ => return Err(self.illegal(event, "it takes nothing back")),
             },
+            E::Cancelled { by, reason } => match self.status {
+                // Whoever cancels it knows, so it is no incident.
+                S::Running => {
+                    let cause = Cause::Cancelled { by: by.clone(), reason: reason.clone() };
+                    self.status = S::Failed { cause, unwound: false, dismissed: true };
+                }
+                _ => return Err(self.illegal(event, "it is not running")),
+            },
             E::Overdue => match self.lateness {
                 Lateness::InTime if !self.status.is_over() => self.lateness = Lateness::Overdue,
                 _ => return Err(self.illegal(event, "it is known to be late")),
@@ -206,19 +218,48 @@ impl Run {
             | E::Delegated { step, .. }
             | E::Write { step, .. }
             | E::Uncompensated { step, .. }
-            | E::ChildUnwound { step, .. } => {
+            | E::ChildUnwound { step, .. }
+            | E::Retried { step, .. }
+            | E::Overridden { step, .. } => {
                 let Some(index) = self.definition.index(step) else {
                     return Err(self.illegal(event, &format!("there is no step `{step}`")));
                 };
+                let revives = matches!(event, E::Retried { .. } | E::Overridden { .. });
+                if revives && !self.may_go_on() {
+                    return Err(self.illegal(event, "it is over, or takes back what it did"));
+                }
                 let order = self.done + 1;
                 let result = self.steps[index].apply(event, at, order);
                 let did = result
                     .map_err(|problem| self.illegal(event, &format!("step `{step}`: {problem}")))?;
                 self.done += u64::from(did);
+                if revives && !matches!(self.status, S::Running) {
+                    self.revive();
+                }
             }
         }
         self.updated_at = at;
         Ok(())
+    }
+
+    /// Whether the run goes on, or has failed at a step and could.
+    fn may_go_on(&self) -> bool {
+        match &self.status {
+            Status::Running => true,
+            Status::Failed { unwound, cause, .. } => {
+                !unwound && matches!(cause, Cause::Step { .. })
+            }
+            Status::Unwinding { .. } | Status::Completed { .. } => false,
+        }
+    }
+
+    /// A run that has failed goes on, and what its end had stopped is asked for again.
+    fn revive(&mut self) {
+        self.status = Status::Running;
+        self.revived += 1;
+        for step in self.steps.iter_mut().filter(|step| !step.is_over()) {
+            step.forget_stopped();
+        }
     }
 
     /// The run above decided, or the operator did and nothing is left: nobody needs to be told.
@@ -280,11 +321,28 @@ impl Run {
         }
     }
 
+    /// The idempotency key of an effect of this run: of the write that is there, or of one that its step would propose now.
+    #[must_use]
+    pub fn key(&self, step: &StepName, effect: &EffectRef) -> IdempotencyKey {
+        let generation = self.step(step).map_or(0, |(_, state)| match state.effect(effect) {
+            Some(Effect { state: EffectState::Write(write), .. }) => write.generation,
+            Some(_) => 0,
+            None => state.generation,
+        });
+        self.effect_id(step, effect).key_of(generation)
+    }
+
     /// The time at which its goal should be reached.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         let intent = self.definition.intent.as_ref().filter(|_| self.body.is_none())?;
         intent.deadline.map(|deadline| self.started_at.after(deadline))
+    }
+
+    /// Whether it was ended without taking back what it did; the runs beneath it end so as well.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.status, Status::Failed { cause: Cause::Cancelled { .. }, .. })
     }
 
     /// The error of the step that failed it, or why it was aborted, for a person.

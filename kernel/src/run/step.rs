@@ -24,6 +24,9 @@ pub struct Step {
     pub error: Option<StepError>,
     /// Whether something else stands in for it, because it has failed for good.
     pub stand_in: bool,
+    /// How often the operator has had it tried again. What failed for good before is not what is tried now: a write has
+    /// another key, and a run beneath another id.
+    pub generation: u32,
     /// Its effects, in the order they were first asked for.
     pub effects: Vec<Effect>,
 }
@@ -93,6 +96,7 @@ impl Step {
             attempt: 0,
             error: None,
             stand_in: false,
+            generation: 0,
             effects: vec![],
         }
     }
@@ -151,6 +155,7 @@ impl Step {
             ) if matches!(self.status, S::Running { .. }) || effect.branch() == UNDO => {
                 let mut write = Write::proposed((**proposal).clone(), judgement.clone(), at);
                 write.reverses = self.reversed_by(effect);
+                write.generation = self.generation;
                 self.add(effect, *asked, EffectState::Write(Box::new(write)))?;
             }
             // A write that is under way ends whatever has become of its step.
@@ -161,6 +166,16 @@ impl Step {
                     write.order = order;
                     return Ok(true);
                 }
+            }
+            (S::Failed | S::Escalated { .. } | S::BackingOff { .. }, E::Retried { .. }) => {
+                self.generation += 1;
+                self.stand_in = false;
+                self.effects.retain(Effect::outlives_attempt);
+                self.status = S::Pending;
+            }
+            (status, E::Overridden { output, .. }) if !matches!(status, S::Skipped) => {
+                self.stand_in = false;
+                self.status = S::Completed { output: output.clone() };
             }
             (_, E::Uncompensated { effect, reason, .. }) => {
                 self.write_mut(effect)?.uncompensated = Some(reason.clone());
@@ -185,6 +200,14 @@ impl Step {
                 StepStatus::Running { since: at }
             }
         };
+    }
+
+    /// What was stopped because the run had ended is asked for again, now that it goes on.
+    pub(super) fn forget_stopped(&mut self) {
+        self.effects.retain(|effect| match &effect.state {
+            EffectState::Write(write) => !write.stopped,
+            EffectState::Recorded { .. } | EffectState::Awaited(_) => true,
+        });
     }
 
     /// A step waits for what it asked for while it runs; a delegated decision is waited for beside whatever it is about.

@@ -1,6 +1,7 @@
 //! The run at its own boundary: commands in, events and actions out.
 
 mod bench;
+mod control;
 mod graph;
 mod pairs;
 mod parked;

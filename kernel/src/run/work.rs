@@ -235,10 +235,10 @@ impl Place<'_> {
     }
 
     fn workflow(&self, name: &WorkflowName) -> Next {
-        let effect = EffectRef::kernel("run", 0);
+        let effect = EffectRef::kernel("run", self.step.generation);
         let Some(awaited) = self.awaited(&effect) else {
             let input = self.run.input_of(self.definition, &self.view())?;
-            let of = self.newest(name, "workflow")?;
+            let of = self.version_of(name, "workflow", &effect)?;
             return Ok(Some(self.child(effect, of, input)));
         };
         let Some(answer) = &awaited.answer else { return Ok(None) };
@@ -251,18 +251,25 @@ impl Place<'_> {
         }))
     }
 
-    fn newest(&self, name: &WorkflowName, field: &str) -> Result<ChildOf, StepError> {
-        let found = self.env.library.newest(name).ok_or_else(|| {
+    /// The version of `name` that the run beneath which `effect` is takes.
+    fn version_of(
+        &self,
+        name: &WorkflowName,
+        field: &str,
+        effect: &EffectRef,
+    ) -> Result<ChildOf, StepError> {
+        let run = child_id(&self.run.effect_id(&self.definition.name, effect));
+        let found = self.env.library.for_run(name, &run).ok_or_else(|| {
             let help = "add it with `soloist workflow add`";
             self.invalid(field, format!("there is no workflow `{name}`; {help}"))
         })?;
         Ok(ChildOf::Workflow(found.0))
     }
 
-    fn of_body(&self, body: &Body, field: &str) -> Result<ChildOf, StepError> {
+    fn of_body(&self, body: &Body, field: &str, effect: &EffectRef) -> Result<ChildOf, StepError> {
         match body {
             Body::Agent(_) | Body::Call { .. } => Ok(ChildOf::Body),
-            Body::Workflow(name) => self.newest(name, field),
+            Body::Workflow(name) => self.version_of(name, field, effect),
         }
     }
 
@@ -272,13 +279,28 @@ impl Place<'_> {
         self.awaits(effect, asked, Awaits::Child(Child { run, of, input: input.value }))
     }
 
-    /// The rounds so far, in order.
-    fn rounds_so_far(&self) -> impl Iterator<Item = &Awaited> {
-        let effects = self.step.effects.iter().filter(|effect| effect.id.name.as_str() == ROUND);
-        effects.filter_map(|effect| match &effect.state {
-            EffectState::Awaited(awaited) => Some(&**awaited),
-            _ => None,
-        })
+    /// The rounds so far, by their index. One that failed before the operator had the step tried again is not there: it is
+    /// begun anew.
+    fn rounds_so_far(&self) -> Vec<Option<&Awaited>> {
+        let mut rounds = vec![];
+        for effect in &self.step.effects {
+            let (EffectState::Awaited(awaited), Some(generation)) =
+                (&effect.state, round_generation(&effect.id))
+            else {
+                continue;
+            };
+            let failed = || {
+                let answer = awaited.answer.as_ref();
+                answer.is_some_and(|answer| ended(&answer.payload).is_err())
+            };
+            let index = effect.id.occurrence as usize;
+            if rounds.len() <= index {
+                rounds.resize(index + 1, None);
+            }
+            let stands = generation == self.step.generation || !failed();
+            rounds[index] = stands.then_some(&**awaited);
+        }
+        rounds
     }
 
     fn map(
@@ -288,10 +310,12 @@ impl Place<'_> {
         parallel_max: u32,
         failures_max: Option<u32>,
     ) -> Next {
-        let begun = self.rounds_so_far().count();
-        let open = self.rounds_so_far().filter(|round| round.is_open()).count();
+        let rounds = self.rounds_so_far();
+        let begun = rounds.iter().position(Option::is_none).unwrap_or(rounds.len());
+        let known = || rounds.iter().flatten();
+        let open = known().filter(|round| round.is_open()).count();
         let failures = || {
-            let answers = self.rounds_so_far().filter_map(|round| round.answer.as_ref());
+            let answers = known().filter_map(|round| round.answer.as_ref());
             answers.filter_map(|answer| ended(&answer.payload).err())
         };
         let failed = failures().count();
@@ -323,13 +347,13 @@ impl Place<'_> {
         if open > 0 {
             return Ok(None);
         }
-        self.gathered().map(Some)
+        self.gathered(&rounds).map(Some)
     }
 
     /// The outputs of all rounds, in order; a round that failed is `{ outcome = "failed", reason }`.
-    fn gathered(&self) -> Result<Event, StepError> {
+    fn gathered(&self, rounds: &[Option<&Awaited>]) -> Result<Event, StepError> {
         let (mut outputs, mut labels) = (vec![], vec![]);
-        for answer in self.rounds_so_far().filter_map(|round| round.answer.as_ref()) {
+        for answer in rounds.iter().flatten().filter_map(|round| round.answer.as_ref()) {
             labels.push(&answer.payload.labels);
             outputs.push(match ended(&answer.payload) {
                 Ok(output) => output.value.value(),
@@ -345,13 +369,19 @@ impl Place<'_> {
             Some(item) => Input::whole(self.object(&item.value, item.labels.clone())?),
             None => self.run.input_of(self.definition, view)?,
         };
-        let of = self.of_body(body, "workflow")?;
-        Ok(self.child(EffectRef::kernel(ROUND, occurrence), of, input))
+        let name = match self.step.generation {
+            0 => ROUND.to_owned(),
+            generation => format!("{ROUND}:{generation}"),
+        };
+        let effect = EffectRef::kernel(&name, occurrence);
+        let of = self.of_body(body, "workflow", &effect)?;
+        Ok(self.child(effect, of, input))
     }
 
     fn rounds(&self, body: &Body, until: &crate::expression::Expression, rounds_max: u32) -> Next {
-        let begun = self.rounds_so_far().count();
-        let last = self.rounds_so_far().last();
+        let rounds = self.rounds_so_far();
+        let begun = rounds.iter().position(Option::is_none).unwrap_or(rounds.len());
+        let last = rounds[..begun].last().copied().flatten();
         let previous = match last.map(|round| &round.answer) {
             None => Labeled::new(Value::Null, Labels::literal()),
             Some(None) => return Ok(None),
@@ -383,7 +413,7 @@ impl Place<'_> {
         let labels = || self.run.turn_labels(&self.definition.name);
         match &self.definition.on_failure {
             OnFailure::Agent(agent) => {
-                let effect = EffectRef::kernel("kernel:stand-in", 0);
+                let effect = EffectRef::kernel("kernel:stand-in", self.step.generation);
                 let Some(awaited) = self.awaited(&effect) else {
                     return match self.run.input_of(self.definition, &self.view()) {
                         Ok(input) => Some(self.child(effect, ChildOf::Agent(agent.clone()), input)),
@@ -435,6 +465,15 @@ impl Place<'_> {
 
 /// The name of the effect that a round of a `map` or a `loop` is.
 const ROUND: &str = "round";
+
+/// How often the operator had had the step tried again when the round `effect` began; `None` if it is no round.
+fn round_generation(effect: &EffectRef) -> Option<u32> {
+    let rest = effect.name.as_str().strip_prefix(ROUND)?;
+    match rest.strip_prefix(':') {
+        Some(generation) => generation.parse().ok(),
+        None => rest.is_empty().then_some(0),
+    }
+}
 
 /// The output of a run beneath the step, or why it failed.
 fn ended(answer: &Labeled<Payload>) -> Result<Labeled<Payload>, String> {

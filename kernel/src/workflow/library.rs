@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{OnFailure, Priority, Step, Work, Workflow};
 use crate::{
-    id::{AgentName, StepName, WorkflowName, WorkflowRef},
+    id::{AgentName, RunId, StepName, WorkflowName, WorkflowRef},
     retry::RetryPolicy,
 };
 
@@ -15,6 +15,12 @@ const OF_AGENT: u32 = 0;
 pub trait Library {
     /// The newest version of `name`.
     fn newest(&self, name: &WorkflowName) -> Option<(WorkflowRef, Arc<Workflow>)>;
+
+    /// The version of `name` that the new run `run` takes: the newest, unless two versions are side by side.
+    fn for_run(&self, name: &WorkflowName, run: &RunId) -> Option<(WorkflowRef, Arc<Workflow>)> {
+        let _ = run;
+        self.newest(name)
+    }
 
     /// The definition of `workflow`.
     fn get(&self, workflow: &WorkflowRef) -> Option<Arc<Workflow>>;

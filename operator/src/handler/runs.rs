@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use soloist_actors::{DecideError, RunEnd, Soloist, StartError, views};
 use soloist_kernel::{
+    control::Pause,
     effect::{Write, WriteState},
     id::{RunId, StepName},
     inbox::Item,
@@ -38,10 +39,18 @@ pub(super) fn show(journal: &dyn Journal, run: &str) -> Result<Value, Problem> {
     let folded = views::folded(journal, &id).ok().flatten();
     shown["steps"] = folded.as_ref().map_or(Value::Null, steps);
     shown["set_aside"] = to_json(&views::set_aside(journal, &id).map_err(Problem::new)?)?;
+    shown["paused"] = to_json(&paused(journal, folded.as_ref())?)?;
     shown["parked"] = folded.as_ref().map_or(Value::Null, parked);
     shown["waits"] = ids(&waits_in(journal, &id).map_err(Problem::new)?);
     shown["records"] = Value::Array(records);
     Ok(shown)
+}
+
+/// The pause by which the run is held as a whole, if it is.
+fn paused(journal: &dyn Journal, run: Option<&Run>) -> Result<Option<Pause>, Problem> {
+    let Some(run) = run.filter(|run| !run.status.is_over()) else { return Ok(None) };
+    let lineage = views::lineage(journal, run).map_err(Problem::new)?;
+    Ok(views::pauses(journal).map_err(Problem::new)?.of_run(&lineage).cloned())
 }
 
 fn steps(run: &Run) -> Value {
@@ -138,11 +147,6 @@ pub(super) async fn pursue(
     start(soloist, workflow.as_str(), run, input).await
 }
 
-pub(super) async fn abort(soloist: &Soloist, run: &str, reason: &str) -> Result<Value, Problem> {
-    soloist.abort_run(run, reason).await.map_err(|error| no_run(run, error))?;
-    at_rest(soloist, run).await
-}
-
 pub(super) fn migration(soloist: &Soloist, run: &str, to: Option<u32>) -> Result<Value, Problem> {
     let migration = soloist.migration(run, to).map_err(|error| no_run(run, error))?;
     let said: Vec<String> = migration.changes.iter().map(ToString::to_string).collect();
@@ -168,7 +172,7 @@ pub(super) async fn migrate(
     at_rest(soloist, run).await
 }
 
-fn no_run(run: &str, error: DecideError) -> Problem {
+pub(super) fn no_run(run: &str, error: DecideError) -> Problem {
     match error {
         DecideError::NoRun { .. } => {
             Problem::new(format!("there is no run {run:?}; see `soloist run list`"))
@@ -221,6 +225,7 @@ pub(super) async fn at_rest(soloist: &Soloist, run: &str) -> Result<Value, Probl
         RunEnd::Completed(output) => ("completed", None, output.value()),
         RunEnd::Failed { reason, .. } => ("failed", Some(reason), Value::Null),
         RunEnd::Aborted { reason } => ("aborted", Some(reason), Value::Null),
+        RunEnd::Cancelled { reason } => ("cancelled", Some(reason), Value::Null),
         RunEnd::Waiting { .. } => ("waiting", None, Value::Null),
         RunEnd::SetAside { reason } => ("set_aside", Some(reason), Value::Null),
         RunEnd::Missing => ("missing", None, Value::Null),

@@ -79,7 +79,7 @@ pub(crate) async fn open(soloist: &Soloist) -> String {
 }
 
 fn is_over(run: &RunSummary) -> bool {
-    matches!(run.status.as_str(), "completed" | "failed" | "aborted")
+    matches!(run.status.as_str(), "completed" | "failed" | "aborted" | "cancelled")
 }
 
 /// Everything that must hold at rest.

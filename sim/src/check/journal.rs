@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use soloist_actors::views;
 use soloist_kernel::{
+    control::{self, Lineage, Pauses, Scope},
     effect::WriteEvent,
-    id::{EffectId, RunId, StepName},
+    id::{ConnectorName, EffectId, RunId, StepName, WorkflowName},
     incident,
     journal::{Append, Entry, Journal, ProjectionKey, ReadError, Record, Seq},
     payload::Digest,
@@ -13,7 +14,7 @@ use soloist_kernel::{
     time::Timestamp,
 };
 
-use super::write::Known;
+use super::write::{Known, Moment};
 use crate::world::State;
 
 /// What the journal has said so far of writes, results and waits.
@@ -30,10 +31,18 @@ pub(crate) struct Watch {
     waits: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
     /// Until when what can be answered.
     questions: BTreeMap<(RunId, StepName, EffectRef), Timestamp>,
-    /// The last decision in each run.
-    decided: BTreeMap<RunId, Seq>,
+    /// The last decision about each write and each question: by key and by place.
+    decided: BTreeMap<String, Seq>,
+    /// How often the operator has had a step tried again.
+    generations: BTreeMap<(RunId, StepName), u32>,
+    /// The keys of the writes that there are now.
+    keys: BTreeMap<(RunId, StepName, EffectRef), String>,
     /// Where this process has taken which event.
     events: BTreeMap<String, Seq>,
+    /// What is paused.
+    pauses: Pauses,
+    /// The run above each run, and its workflow.
+    above: BTreeMap<RunId, (Option<RunId>, WorkflowName)>,
     /// Runs that are set aside.
     aside: BTreeSet<String>,
     /// The last record that is fsynced.
@@ -66,9 +75,9 @@ impl Watch {
         self.writes.get(key)
     }
 
-    /// The last decision in `run` that is in the journal and not fsynced.
-    pub(crate) fn decided_unsynced(&self, run: &RunId) -> Option<Seq> {
-        self.decided.get(run).copied().filter(|seq| *seq > self.synced)
+    /// The last decision about what waits at `place` that is in the journal and not fsynced.
+    pub(crate) fn decided_unsynced(&self, place: &str) -> Option<Seq> {
+        self.decided.get(place).copied().filter(|seq| *seq > self.synced)
     }
 
     /// Where the event `id` of `source` is in the journal, if that is not fsynced.
@@ -130,6 +139,11 @@ impl Watch {
         blobs: Fetch<'_>,
     ) -> Vec<Problem> {
         let mut problems = vec![];
+        if entry.stream == control::stream()
+            && let Ok(event) = control::decode(entry.version, &entry.payload)
+        {
+            self.pauses.apply(&event, entry.at);
+        }
         let Some(run) = run_name(entry).and_then(|run| RunId::new(run).ok()) else {
             return problems;
         };
@@ -144,7 +158,8 @@ impl Watch {
             ));
         }
         for event in events {
-            self.event(&run, seq, entry.at, event, state, &mut problems);
+            let moment = Moment { seq, at: entry.at, state };
+            self.event(&run, moment, event, &mut problems);
         }
         problems
     }
@@ -152,17 +167,30 @@ impl Watch {
     fn event(
         &mut self,
         run: &RunId,
-        seq: Seq,
-        at: Timestamp,
+        moment: Moment<'_>,
         event: Event,
-        state: Option<&State>,
         problems: &mut Vec<Problem>,
     ) {
+        let Moment { seq, at, .. } = moment;
         match event {
+            Event::Started(beginning) => {
+                let above = beginning.parent.map(|parent| parent.run);
+                self.above.insert(run.clone(), (above, beginning.workflow.name));
+            }
             Event::Write { step, effect, event, .. } => {
-                let EffectRef { name, occurrence } = effect;
-                let id = EffectId { run: run.clone(), step, name, occurrence };
-                self.write_event(&id, seq, at, &event, state, problems);
+                let EffectRef { name, occurrence } = effect.clone();
+                let id = EffectId { run: run.clone(), step: step.clone(), name, occurrence };
+                let place = (run.clone(), step, effect);
+                if let WriteEvent::Proposed { .. } = &event {
+                    let step = (place.0.clone(), place.1.clone());
+                    let generation = self.generations.get(&step).copied().unwrap_or_default();
+                    self.keys.insert(place.clone(), id.key_of(generation).to_string());
+                }
+                let key = self.keys.get(&place).cloned().unwrap_or_else(|| id.key().to_string());
+                self.write_event(&id, key, moment, &event, problems);
+            }
+            Event::Retried { step, .. } => {
+                *self.generations.entry((run.clone(), step)).or_default() += 1;
             }
             Event::Completed { output } => {
                 self.results.insert(run.clone(), (seq, output.value.digest()));
@@ -195,7 +223,7 @@ impl Watch {
                     problems.push(("decided-in-time", what));
                 }
                 if by_operator {
-                    self.decided.insert(run.clone(), seq);
+                    self.decided.insert(question_place(run, &step, &effect), seq);
                 }
             }
             Event::Unwound => {
@@ -212,15 +240,13 @@ impl Watch {
     fn write_event(
         &mut self,
         id: &EffectId,
-        seq: Seq,
-        at: Timestamp,
+        key: String,
+        moment: Moment<'_>,
         event: &WriteEvent,
-        state: Option<&State>,
         problems: &mut Vec<Problem>,
     ) {
-        let key = id.key().to_string();
         if let WriteEvent::Proposed { proposal, judgement } = event {
-            self.writes.insert(key, Known::proposed(&id.run, at, proposal, judgement));
+            self.writes.insert(key, Known::proposed(&id.run, moment.at, proposal, judgement));
             return;
         }
         match event {
@@ -230,14 +256,44 @@ impl Watch {
             | WriteEvent::Resolved { by, .. }
                 if by == "operator" =>
             {
-                self.decided.insert(id.run.clone(), seq);
+                self.decided.insert(key.clone(), moment.seq);
             }
             _ => {}
         }
+        if let (WriteEvent::Attempted { .. }, Some(known)) = (event, self.writes.get(&key))
+            && let Some(pause) = self.held(&id.run, &known.connector)
+        {
+            let what = format!("{id} is attempted in record {}, and {pause} is paused", moment.seq);
+            problems.push(("paused-rests", what));
+        }
         if let Some(known) = self.writes.get_mut(&key) {
-            known.follows(id, seq, at, event, state, problems);
+            known.follows(id, &key, moment, event, problems);
         }
     }
+}
+
+impl Watch {
+    /// What is paused of a write of `run` to `connector`.
+    fn held(&self, run: &RunId, connector: &ConnectorName) -> Option<&Scope> {
+        if self.pauses.is_empty() {
+            return None;
+        }
+        let mut lineage = Lineage::default();
+        let mut next = Some(run);
+        while let Some(run) = next {
+            lineage.runs.push(run.clone());
+            let Some((above, workflow)) = self.above.get(run) else { break };
+            lineage.workflows.push(workflow.clone());
+            next = above.as_ref();
+        }
+        let held = self.pauses.of_run(&lineage).or_else(|| self.pauses.of_connector(connector));
+        held.map(|pause| &pause.scope)
+    }
+}
+
+/// Where a decision about a question shows in the journal.
+pub(crate) fn question_place(run: &RunId, step: &StepName, effect: &EffectRef) -> String {
+    format!("{run}/{step}/{effect}")
 }
 
 /// The run whose history `entry` belongs to.

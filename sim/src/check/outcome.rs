@@ -15,7 +15,7 @@ pub(super) fn check(world: &World, run: &Run) -> Vec<Problem> {
     let mut problems = vec![];
     for (step, effect, write) in run.writes() {
         let id = run.effect_id(step, effect);
-        let happened = world.state().has_happened(id.key().as_str());
+        let happened = world.state().has_happened(run.key(step, effect).as_str());
         if happened && is_not_made(write) {
             problems.push(("not-made", format!("{id} is recorded as not made, and has happened")));
         }

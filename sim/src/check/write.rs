@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use soloist_kernel::{
     effect::{Proposal, WriteEvent},
     fault::{FaultClass, Phase},
-    id::{EffectId, RunId},
+    id::{ConnectorName, EffectId, RunId},
     journal::Seq,
     payload::Digest,
     policy::{Judgement, Verdict},
@@ -16,9 +16,18 @@ use soloist_kernel::{
 use super::journal::Problem;
 use crate::world::State;
 
+/// A record that is looked at: its place, its time, and the world, if that can be asked.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) seq: Seq,
+    pub(super) at: Timestamp,
+    pub(super) state: Option<&'a State>,
+}
+
 /// A write as the journal knows it.
 pub(crate) struct Known {
     pub(super) run: RunId,
+    pub(super) connector: ConnectorName,
     granted: bool,
     pub(crate) semantics: WriteSemantics,
     /// Of the bytes that were judged last.
@@ -43,6 +52,7 @@ impl Known {
     ) -> Self {
         let mut known = Self {
             run: run.clone(),
+            connector: proposal.connector.clone(),
             granted: false,
             semantics: proposal.semantics,
             digest: proposal.digest,
@@ -64,17 +74,16 @@ impl Known {
         self.approved_by_silence = judgement.approved_at_deadline;
     }
 
-    /// What follows in record `seq` of `at`; `state` is the world, if it can be asked.
+    /// What follows in the record of `moment`, for the effect `id` under `key`.
     pub(super) fn follows(
         &mut self,
         id: &EffectId,
-        seq: Seq,
-        at: Timestamp,
+        key: &str,
+        moment: Moment<'_>,
         event: &WriteEvent,
-        state: Option<&State>,
         problems: &mut Vec<Problem>,
     ) {
-        let key = id.key().to_string();
+        let Moment { seq, at, state } = moment;
         let decides = matches!(
             event,
             WriteEvent::Approved { .. } | WriteEvent::Modified { .. } | WriteEvent::Aborted { .. }
@@ -88,7 +97,7 @@ impl Known {
         match event {
             WriteEvent::Approved { by } => {
                 self.granted = true;
-                let shown = |state: &State| state.told.is_shown(&key, self.digest);
+                let shown = |state: &State| state.told.is_shown(key, self.digest);
                 if by == "operator" && !state.is_none_or(shown) {
                     let what = format!("{id} was approved, and other bytes of it were shown");
                     problems.push(("approved-as-shown", what));
@@ -120,10 +129,10 @@ impl Known {
             }
             WriteEvent::Landed { receipt } => {
                 (self.open, self.doubt) = (false, false);
-                if state.is_some_and(|state| !state.has_happened(&key)) {
+                if state.is_some_and(|state| !state.has_happened(key)) {
                     let what = format!("{id} is recorded as landed and has not happened");
                     problems.push(("landed-happened", what));
-                } else if state.is_some_and(|state| !state.told.has_receipt(&key, receipt)) {
+                } else if state.is_some_and(|state| !state.told.has_receipt(key, receipt)) {
                     let what = format!("{id} is recorded with a receipt that nobody gave");
                     problems.push(("receipt-given", what));
                 }
@@ -137,7 +146,7 @@ impl Known {
             }
             WriteEvent::ProvenAbsent { .. } => {
                 self.doubt = false;
-                if state.is_some_and(|state| !state.told.is_absent(&key)) {
+                if state.is_some_and(|state| !state.told.is_absent(key)) {
                     let what = format!("{id} is recorded as absent, and no probe has said so");
                     problems.push(("absence-proven", what));
                 }

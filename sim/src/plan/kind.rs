@@ -163,8 +163,21 @@ pub enum Kind {
     DecidesStale,
     /// Approves of an item when its deadline is up.
     DecidesLate,
-    /// Ends a run.
+    /// Ends a run, which takes back what it did.
     Cancels,
+    /// Ends a run, which leaves what it did.
+    Leaves,
+    /// Has a step tried again that failed or waits.
+    Retries,
+    /// Says what a step comes to.
+    Overrides,
+    /// Pauses something for a while.
+    Holds {
+        /// What, as `soloist pause` takes it; `run` for a run that is under way.
+        scope: String,
+        /// Milliseconds.
+        ms: u64,
+    },
     /// Puts a new version of everything into force.
     Deploys,
 }
@@ -294,6 +307,10 @@ impl Kind {
             Self::DecidesStale,
             Self::DecidesLate,
             Self::Cancels,
+            Self::Leaves,
+            Self::Retries,
+            Self::Overrides,
+            Self::Holds { scope: none(), ms: 0 },
             Self::Deploys,
         ];
         // A new kind does not compile until it is named here, and so above.
@@ -313,6 +330,7 @@ impl Kind {
                 Self::SyncFails | Self::Full | Self::Torn | Self::Flipped | Self::Truncated => {}
                 Self::Older | Self::ClockJump { .. } | Self::DecidesTwice | Self::DecidesStale => {}
                 Self::DecidesLate | Self::Cancels | Self::Deploys | Self::Poisoned => {}
+                Self::Leaves | Self::Retries | Self::Overrides | Self::Holds { .. } => {}
             }
         }
         each
@@ -361,6 +379,10 @@ impl Kind {
             | Self::DecidesStale
             | Self::DecidesLate
             | Self::Cancels
+            | Self::Leaves
+            | Self::Retries
+            | Self::Overrides
+            | Self::Holds { .. }
             | Self::Deploys => Class::Operator,
         }
     }
@@ -391,6 +413,7 @@ impl fmt::Display for Kind {
             Self::Drifted { how } => write!(f, " {how:?}"),
             Self::Model { how } => write!(f, " {how:?}"),
             Self::Throttled { retry_after } => write!(f, " {retry_after:?}"),
+            Self::Holds { scope, ms } => write!(f, " {scope} for {ms} ms"),
             _ => Ok(()),
         }
     }

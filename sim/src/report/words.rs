@@ -106,6 +106,10 @@ fn what(kind: &Kind) -> String {
         Kind::DecidesLate => "the operator approves of an item when its deadline is up".into(),
         Kind::DecidesStale => "the operator decides about an item that is gone".into(),
         Kind::Cancels => "the operator ends a run".into(),
+        Kind::Leaves => "the operator ends a run, and leaves what it did".into(),
+        Kind::Retries => "the operator has a step tried again".into(),
+        Kind::Overrides => "the operator says what a step comes to".into(),
+        Kind::Holds { scope, ms } => format!("the operator pauses {scope} for {}", about(*ms)),
         Kind::Deploys => "the operator deploys a new version of everything".into(),
     }
 }

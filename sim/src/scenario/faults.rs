@@ -13,12 +13,13 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Everything.
+    /// Everything but an operator who says what steps come to: what is made of it is no longer what the workflow says. See
+    /// [`overriding`](Self::overriding).
     #[must_use]
     pub fn all() -> Self {
         use Class::{Actor, Api, Call, Clock, Disk, Model, Operator, Process, Webhook};
         let classes = vec![Call, Model, Api, Webhook, Actor, Process, Disk, Clock, Operator];
-        Self { classes, without: vec![], crashes: 0..=3 }
+        Self { classes, without: vec!["overrides".into()], crashes: 0..=3 }
     }
 
     /// Nothing: only interleavings, latencies and the operator vary.
@@ -31,6 +32,13 @@ impl Faults {
     #[must_use]
     pub fn only(classes: &[Class]) -> Self {
         Self { classes: classes.to_vec(), ..Self::all() }
+    }
+
+    /// And an operator who says what steps come to.
+    #[must_use]
+    pub fn overriding(mut self) -> Self {
+        self.without.retain(|kind| kind != "overrides");
+        self
     }
 
     /// But not the kinds with these names: `declined`, `clock_jump`.

@@ -114,7 +114,13 @@ impl State {
             Kind::Stale { api, ms } => self.api(api).stale(now_ms + ms),
             Kind::ClockJump { ms } => self.jump(*ms),
             Kind::Pause { ms } => self.pause_ms += ms,
-            Kind::Poisoned | Kind::Kill { .. } | Kind::Stop { .. } => {
+            Kind::Poisoned
+            | Kind::Kill { .. }
+            | Kind::Stop { .. }
+            | Kind::Leaves
+            | Kind::Retries
+            | Kind::Overrides
+            | Kind::Holds { .. } => {
                 self.orders.push(kind);
                 self.ordered.notify_one();
             }

@@ -46,7 +46,53 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Work until told to stop: read mail as it arrives, answer, and take decisions from other `soloist` commands.
-    Serve,
+    Serve {
+        /// Begin with everything paused, to look first: nothing is done before `soloist resume everything`.
+        #[arg(long)]
+        paused: bool,
+    },
+    /// Pause something, or list what is paused: what comes is taken in, and nothing of it is done.
+    Pause {
+        /// `everything`, `workflow:NAME`, `agent:NAME`, `connector:NAME` or `run:ID` [default: only list].
+        scope: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "the operator paused it")]
+        reason: String,
+    },
+    /// Let something go on that is paused.
+    Resume {
+        /// What, as it was paused.
+        scope: String,
+    },
+    /// Have a share of the new runs take the newest version of something, or compare the versions that are side by side.
+    Canary {
+        /// `workflow:NAME` or `agent:NAME` [default: only compare].
+        of: Option<String>,
+        /// The share of the new runs, from 0 to 100; 0 takes the canary back.
+        #[arg(long, value_name = "N", default_value_t = 10.0, requires = "of")]
+        percent: f64,
+    },
+    /// Have every new run take the version that a share of them took.
+    Promote {
+        /// As in `soloist canary`.
+        of: String,
+    },
+    /// End every run of something, and take back what they did.
+    Abort {
+        /// As in `soloist pause`.
+        scope: String,
+        /// Why.
+        #[arg(long, default_value = "the operator ended it")]
+        reason: String,
+    },
+    /// End every run of something, and leave what they did.
+    Cancel {
+        /// As in `soloist pause`.
+        scope: String,
+        /// Why.
+        #[arg(long, default_value = "the operator ended it")]
+        reason: String,
+    },
     /// How the kernel that serves is: its live tree of supervisors, connectors, agents and runs.
     Tree {
         /// Also what lately happened in it: who started, died, was restarted, gave up.

@@ -2,12 +2,14 @@
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod control;
 mod definitions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod inbox;
 pub(crate) mod policy;
 mod reload;
+pub(crate) mod rollouts;
 pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod serve;

@@ -59,7 +59,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
     })?;
     runtime.block_on(async {
         match cli.command {
-            Command::Serve => commands::serve::serve(config).await,
+            Command::Serve { paused } => commands::serve::serve(config, paused).await,
+            Command::Pause { scope, reason } => {
+                commands::control::pause(&config, scope, reason, cli.json).await
+            }
+            Command::Resume { scope } => commands::control::resume(&config, scope, cli.json).await,
+            Command::Canary { of, percent } => {
+                commands::rollouts::canary(&config, of, percent, cli.json).await
+            }
+            Command::Promote { of } => commands::rollouts::promote(&config, of, cli.json).await,
+            Command::Abort { scope, reason } => {
+                commands::control::end(&config, scope, false, reason, cli.json).await
+            }
+            Command::Cancel { scope, reason } => {
+                commands::control::end(&config, scope, true, reason, cli.json).await
+            }
             Command::Demo(arguments) => commands::demo::demo(config, arguments, cli.json).await,
             Command::Tree { events } => commands::tree::tree(&config, events, cli.json).await,
             Command::Ready => commands::tree::ready(&config, cli.json).await,

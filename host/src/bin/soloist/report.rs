@@ -96,7 +96,7 @@ impl From<OpenError> for Failure {
             | OpenError::Name(_)
             | OpenError::NoJournal => Self::new(Exit::Usage, error.to_string()),
             OpenError::Read(_) => Self::new(Exit::Refused, error.to_string()),
-            OpenError::Append(_) | OpenError::Start(_) => {
+            OpenError::Append(_) | OpenError::Paused(_) | OpenError::Start(_) => {
                 Self::new(Exit::Failed, error.to_string())
             }
         }

@@ -78,7 +78,7 @@ impl Decider<'_> {
                 }])
             }
             (Waiting::Escalation(step, state), decision) => {
-                self.decide_escalation(step, state, &decision).ok_or_else(|| unfit(&decision))
+                self.decide_escalation(step, state, &decision, by).ok_or_else(|| unfit(&decision))
             }
             (Waiting::Incident, Decision::Abort { .. })
             | (Waiting::Late, Decision::Abort { .. }) => Ok(vec![Event::Dismissed { by }]),
@@ -207,11 +207,15 @@ impl Decider<'_> {
         step: &StepName,
         state: &Step,
         decision: &Decision,
+        by: String,
     ) -> Option<Vec<Event>> {
         let step = step.clone();
         let error = state.error.clone()?;
         Some(vec![match decision {
-            Decision::Retry => Event::StepStarted { step, attempt: state.attempt + 1 },
+            Decision::Retry => {
+                let reason = "it waited for the operator after its failure".into();
+                Event::Retried { step, by, reason }
+            }
             Decision::GoOn { output } => {
                 let output = Payload::of(output).map(Labeled::owner).ok();
                 let output = output.unwrap_or_else(|| failed_output(&error, Labels::owner()));

@@ -142,7 +142,7 @@ impl Decider<'_> {
         Ok(())
     }
 
-    fn agent_of(&self, step: &StepName) -> Option<&AgentSpec> {
+    pub(super) fn agent_of(&self, step: &StepName) -> Option<&AgentSpec> {
         match &self.named(step)?.0.work {
             Work::Agent(agent) => self.env.catalog.agent(agent, *self.run.agents.get(agent)?),
             _ => None,

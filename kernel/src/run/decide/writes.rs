@@ -236,7 +236,7 @@ impl Decider<'_> {
     }
 
     fn standing(&self, step: &StepName, effect: &EffectRef, write: &Write) -> Standing {
-        let key = self.run.effect_id(step, effect).key();
+        let key = self.run.key(step, effect);
         Standing {
             semantics: write.proposal.semantics,
             attempts: write.attempts,

@@ -165,7 +165,15 @@ fn added() -> Vec<Event> {
         WriteEvent::Unparked,
     ];
     let event = |event| Event::Write { step: step(), effect: effect(), asked: None, event };
-    writes.map(event).into()
+    let (by, reason) = (|| "operator".to_owned(), || "wrong".to_owned());
+    let mut events: Vec<Event> = writes.map(event).into();
+    events.extend([
+        Event::Unwinding { cause: Cause::Cancelled { by: by(), reason: reason() } },
+        Event::Cancelled { by: by(), reason: reason() },
+        Event::Retried { step: step(), by: by(), reason: reason() },
+        Event::Overridden { step: step(), output: labeled(), by: by(), reason: reason() },
+    ]);
+    events
 }
 
 #[test]
@@ -184,10 +192,10 @@ fn the_stored_bytes_of_version_2_do_not_change() {
     expect_test::expect!["9579c7aeedb1c7e6b5e0c737f6dd6d5ae2e31a6fc9c9eb2414b95f15b411f2b4"]
         .assert_eq(&Digest::of(&bytes).to_hex());
     let hex: String = encode(&added()).0.iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect![
-        "02090473656e640463616c6c00000d07076e6f20726f6f6d090473656e640463616c6c00000e"
-    ]
-    .assert_eq(&hex);
+    let expected = expect_test::expect![
+        "06090473656e640463616c6c00000d07076e6f20726f6f6d090473656e640463616c6c00000e0e02086f70657261746f720577726f6e6713086f70657261746f720577726f6e67140473656e64086f70657261746f720577726f6e67150473656e6400077b226e223a317d01010472756c6501010d61646140782e6578616d706c6501046d61696c0101086f70657261746f720577726f6e67"
+    ];
+    expected.assert_eq(&hex);
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub(super) enum StoredEvent {
     Overdue,
     Migrated { workflow: WorkflowRef, agents: BTreeMap<AgentName, u32>, by: String },
     Dismissed { by: String },
+    Cancelled { by: String, reason: String },
+    Retried { step: StepName, by: String, reason: String },
+    Overridden { step: StepName, output: StoredLabeled, by: String, reason: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,6 +167,12 @@ impl StoredEvent {
             Event::Overdue => Self::Overdue,
             Event::Migrated { workflow, agents, by } => Self::Migrated { workflow, agents, by },
             Event::Dismissed { by } => Self::Dismissed { by },
+            Event::Cancelled { by, reason } => Self::Cancelled { by, reason },
+            Event::Retried { step, by, reason } => Self::Retried { step, by, reason },
+            Event::Overridden { step, output, by, reason } => {
+                let output = StoredLabeled::of(&output, blobs);
+                Self::Overridden { step, output, by, reason }
+            }
         }
     }
 
@@ -205,6 +214,11 @@ impl StoredEvent {
             Self::Overdue => Event::Overdue,
             Self::Migrated { workflow, agents, by } => Event::Migrated { workflow, agents, by },
             Self::Dismissed { by } => Event::Dismissed { by },
+            Self::Cancelled { by, reason } => Event::Cancelled { by, reason },
+            Self::Retried { step, by, reason } => Event::Retried { step, by, reason },
+            Self::Overridden { step, output, by, reason } => {
+                Event::Overridden { step, output: output.read(fetch)?, by, reason }
+            }
         })
     }
 }

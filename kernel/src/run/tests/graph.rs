@@ -264,7 +264,7 @@ fn an_escalated_step_waits_for_what_the_operator_says() {
     assert_eq!(item.arguments.unwrap()["n"], 2, "the exact input");
     let words: Vec<_> = item.choices.iter().map(|choice| choice.word.as_str()).collect();
     assert_eq!(words, ["retry", "go-on", "fail", "compensate"]);
-    assert_eq!(escalated().decide(Decision::Retry), ["step.started"]);
+    assert_eq!(escalated().decide(Decision::Retry), ["step.retried", "step.started"]);
     let mut goes_on = escalated();
     goes_on.decide(Decision::GoOn { output: json!({ "by": "hand" }) });
     assert_eq!(output(&goes_on, "a"), json!({ "by": "hand" }));

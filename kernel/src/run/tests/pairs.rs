@@ -86,6 +86,14 @@ fn events() -> Vec<(String, Event)> {
         Event::Unwound,
         Event::Overdue,
         Event::Dismissed { by: "me".into() },
+        Event::Cancelled { by: "me".into(), reason: "no".into() },
+        Event::Retried { step: step.clone(), by: "me".into(), reason: "again".into() },
+        Event::Overridden {
+            step: step.clone(),
+            output: labeled(),
+            by: "me".into(),
+            reason: "so".into(),
+        },
     ];
     for next in [
         AfterFailure::At(Timestamp(9)),
@@ -157,7 +165,9 @@ fn every_pair_of_a_steps_status_and_an_event_is_decided() {
     let runs = statuses.into_iter().map(|(name, status)| (name, run_with(status))).collect();
     let word = |run: &Run| format!("{}, run {}", run.steps[0].status.word(), run.status.word());
     expect_test::expect![[r#"
+        pending → completed, run running: step.overridden
         pending → failed, run running: step.failed Never
+        pending → pending, run cancelled: run.cancelled
         pending → pending, run completed: run.completed
         pending → pending, run failed: run.failed
         pending → pending, run running: effect.answered, write.parked, run.overdue
@@ -165,38 +175,49 @@ fn every_pair_of_a_steps_status_and_an_event_is_decided() {
         pending → running, run running: step.started
         pending → skipped, run running: step.skipped
         running → backing off, run running: step.failed At(Timestamp(9))
-        running → completed, run running: step.completed
+        running → completed, run running: step.completed, step.overridden
         running → escalated, run running: step.failed Escalate
         running → failed, run running: step.failed Never, step.failed Compensate
+        running → running, run cancelled: run.cancelled
         running → running, run completed: run.completed
         running → running, run failed: run.failed
         running → running, run running: effect.recorded, question.asked, effect.answered, effect.delegated, write.proposed, write.parked, run.overdue, step.failed StandIn
         running → running, run unwinding: run.unwinding
         running → skipped, run running: step.skipped
+        backing off → backing off, run cancelled: run.cancelled
         backing off → backing off, run completed: run.completed
         backing off → backing off, run failed: run.failed
         backing off → backing off, run running: effect.answered, write.parked, run.overdue
         backing off → backing off, run unwinding: run.unwinding
+        backing off → completed, run running: step.overridden
+        backing off → pending, run running: step.retried
         backing off → running, run running: step.started
-        escalated → completed, run running: step.completed
+        escalated → completed, run running: step.completed, step.overridden
+        escalated → escalated, run cancelled: run.cancelled
         escalated → escalated, run completed: run.completed
         escalated → escalated, run failed: run.failed
         escalated → escalated, run running: effect.answered, write.parked, run.overdue
         escalated → escalated, run unwinding: run.unwinding
         escalated → failed, run running: step.failed Never
+        escalated → pending, run running: step.retried
         escalated → running, run running: step.started
+        skipped → skipped, run cancelled: run.cancelled
         skipped → skipped, run completed: run.completed
         skipped → skipped, run failed: run.failed
         skipped → skipped, run running: effect.answered, write.parked, run.overdue
         skipped → skipped, run unwinding: run.unwinding
+        completed → completed, run cancelled: run.cancelled
         completed → completed, run completed: run.completed
         completed → completed, run failed: run.failed
-        completed → completed, run running: effect.answered, write.parked, run.overdue
+        completed → completed, run running: effect.answered, write.parked, run.overdue, step.overridden
         completed → completed, run unwinding: run.unwinding
+        failed → completed, run running: step.overridden
+        failed → failed, run cancelled: run.cancelled
         failed → failed, run completed: run.completed
         failed → failed, run failed: run.failed
         failed → failed, run running: effect.answered, write.parked, run.overdue
         failed → failed, run unwinding: run.unwinding
+        failed → pending, run running: step.retried
     "#]].assert_eq(&legal(runs, word));
 }
 
@@ -223,6 +244,7 @@ fn every_pair_of_a_runs_status_and_an_event_is_decided() {
         status => format!("{}, {:?}", status.word(), run.lateness),
     };
     expect_test::expect![[r#"
+        running → cancelled, dismissed: run.cancelled
         running → completed, InTime: run.completed
         running → failed, InTime: run.failed
         running → running, InTime: effect.answered, write.parked

@@ -121,6 +121,9 @@ fn whatever_happens_nothing_lands_twice_and_everything_ends() {
         "run.unwound",
         "run.overdue",
         "run.dismissed",
+        "run.cancelled",
+        "step.retried",
+        "step.overridden",
     ];
     let missed: Vec<_> = kinds.iter().filter(|kind| !seen.contains(*kind)).collect();
     assert!(missed.is_empty(), "never met: {missed:?}");

@@ -72,7 +72,7 @@ enum Move {
     Tick(RunId, Timestamp),
     Event(RunId),
     Unpark(RunId),
-    Abort(RunId),
+    Meddle(RunId),
 }
 
 impl World {
@@ -169,10 +169,10 @@ impl World {
         if moves.is_empty() {
             return None;
         }
-        if self.trouble() && self.draw(60) == 0 {
+        if self.trouble() && self.draw(20) == 0 {
             let ids: Vec<RunId> = self.runs.keys().cloned().collect();
             let chosen = self.draw(ids.len());
-            return Some(Move::Abort(ids[chosen].clone()));
+            return Some(Move::Meddle(ids[chosen].clone()));
         }
         let chosen = self.draw(moves.len());
         Some(moves.swap_remove(chosen))
@@ -202,11 +202,24 @@ impl World {
                 let connector = "mail".parse().unwrap();
                 self.told(&run, Command::Unpark { connector });
             }
-            Move::Abort(run) => {
-                let (by, reason) = ("operator".into(), "enough".into());
-                self.told(&run, Command::Abort { by, reason });
-            }
+            Move::Meddle(run) => self.meddle(&run),
         }
+    }
+
+    /// The operator does something to a run, whether or not that makes sense.
+    fn meddle(&mut self, run: &RunId) {
+        let (by, reason) = ("operator".into(), "enough".into());
+        let steps = &self.runs[run].definition.steps;
+        let names: Vec<StepName> = steps.iter().map(|step| step.name.clone()).collect();
+        let step = names[self.draw(names.len())].clone();
+        let command = match self.draw(6) {
+            0 => Command::Abort { by, reason },
+            1 => Command::Cancel { by, reason },
+            2 => Command::Override { step, output: Payload::null(), by, reason },
+            3 => Command::Retry { step: Some(step), by, reason },
+            _ => Command::Retry { step: None, by, reason },
+        };
+        self.told(run, command);
     }
 
     fn act(&mut self, run: &RunId, action: Action) {
@@ -264,7 +277,14 @@ impl World {
                     self.note_taking_back(run, order);
                 }
                 let (by, reason) = (format!("run:{run}"), "no longer needed".into());
-                self.told(&child, Command::Abort { by, reason });
+                let cancelled = self.runs[run].is_cancelled();
+                self.told(
+                    &child,
+                    match cancelled {
+                        true => Command::Cancel { by, reason },
+                        false => Command::Abort { by, reason },
+                    },
+                );
             }
         }
     }
@@ -343,13 +363,13 @@ impl World {
         } else {
             Reversal::Undo("unsend".parse().unwrap())
         };
-        let key = self.runs[run].effect_id(step, effect).key();
+        let key = self.runs[run].key(step, effect);
         let proposal = crate::effect::tests::proposal(&format!("{key}@{domain}.example"));
         Box::new(Proposal { semantics, reversal, at: self.now, ..proposal })
     }
 
     fn execute(&mut self, run: &RunId, step: StepName, effect: EffectRef, attempt: u32) {
-        let key = self.runs[run].effect_id(&step, &effect).key().to_string();
+        let key = self.runs[run].key(&step, &effect).to_string();
         let semantics = self.runs[run].write(&step, &effect).unwrap().proposal.semantics;
         let fault = |class, phase| Fault::new(class, phase, "drawn by chance");
         let command = match if self.trouble() { self.draw(8) } else { 0 } {
@@ -395,7 +415,7 @@ impl World {
     }
 
     fn has_landed(&self, run: &RunId, step: &StepName, effect: &EffectRef) -> bool {
-        let key = self.runs[run].effect_id(step, effect).key().to_string();
+        let key = self.runs[run].key(step, effect).to_string();
         self.landed.contains_key(&key)
     }
 

@@ -191,7 +191,7 @@ fn a_failed_attempt_is_retried_and_the_last_one_fails_the_run() {
     assert!(matches!(outstanding(&bench.run)[..], [Action::Wake { .. }]));
     assert_eq!(bench.did(Command::Wake { step: step("triage") }), ["step.started"]);
     assert_eq!(bench.did(fail(2)), ["step.failed", "run.failed"]);
-    assert_eq!(bench.item(), inbox::incident_id(&bench.run.id));
+    assert_eq!(bench.item(), inbox::incident_id(&bench.run));
     assert_eq!(bench.decide(Decision::Abort { reason: String::new() }), ["run.dismissed"]);
     assert!(inbox::items(&bench.run).is_empty());
 }

@@ -33,6 +33,52 @@ pub(crate) enum RunCommand {
         #[arg(long, default_value = "the operator ended it")]
         reason: String,
     },
+    /// End a run, and leave what it did.
+    Cancel {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(long, default_value = "the operator ended it")]
+        reason: String,
+    },
+    /// Pause a run and those beneath it: what comes is taken in, and nothing is done.
+    Pause {
+        /// Its id.
+        id: String,
+        /// Why.
+        #[arg(long, default_value = "the operator paused it")]
+        reason: String,
+    },
+    /// Let a run go on that is paused.
+    Resume {
+        /// Its id.
+        id: String,
+    },
+    /// Try a step again that failed or waits for its next attempt. A run that had failed with it goes on.
+    Retry {
+        /// The run's id.
+        id: String,
+        /// The step [default: the one that the run failed at].
+        #[arg(long)]
+        step: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "the operator had it tried again")]
+        reason: String,
+    },
+    /// Say what a step comes to, in the place of its work. A run that had failed at it goes on.
+    Override {
+        /// The run's id.
+        id: String,
+        /// The step.
+        #[arg(long)]
+        step: String,
+        /// What it comes to.
+        #[arg(long, value_name = "JSON|@FILE")]
+        output: String,
+        /// Why: it stands in the record.
+        #[arg(long)]
+        reason: String,
+    },
     /// Move a run to another version of its workflow. Shows what would change; with --yes it does.
     Migrate {
         /// Its id.

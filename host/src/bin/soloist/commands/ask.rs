@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use soloist::{
     journal::{Journal, fjall::FjallJournal, fjall::Options},
-    operator::{Client, Request, act, read},
+    operator::{Client, Request, act, hold, read},
 };
 
 use crate::{
@@ -32,6 +32,13 @@ pub(super) async fn ask(config: &Config, request: Request) -> Result<Value, Fail
             config.data.display()
         );
         return Err(Failure::new(Exit::Failed, message));
+    }
+    if request.holds() {
+        let (journal, _) = FjallJournal::open(&config.data, Options::default())?;
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let answer = hold(&journal, &request).await;
+        journal.close().map_err(|stopped| Failure::new(Exit::Halted, stopped.to_string()))?;
+        return Ok(answer?);
     }
     if request.needs_kernel() {
         let soloist = company::builder(config, None)?.open().await?;

@@ -5,6 +5,7 @@ use soloist::operator::Request;
 
 use super::{
     ask::{ask, asked},
+    control,
     definitions::json_argument,
 };
 use crate::{
@@ -33,6 +34,18 @@ pub(crate) async fn run(config: &Config, what: RunCommand, json: bool) -> Result
             Request::Pursue { goal, run: with.id, input }
         }
         RunCommand::Abort { id, reason } => Request::AbortRun { run: id, reason },
+        RunCommand::Cancel { id, reason } => Request::CancelRun { run: id, reason },
+        RunCommand::Pause { id, reason } => {
+            return control::pause(config, Some(format!("run:{id}")), reason, json).await;
+        }
+        RunCommand::Resume { id } => {
+            return control::resume(config, format!("run:{id}"), json).await;
+        }
+        RunCommand::Retry { id, step, reason } => Request::RetryStep { run: id, step, reason },
+        RunCommand::Override { id, step, output, reason } => {
+            let output = json_argument("--output", &output)?;
+            Request::OverrideStep { run: id, step, output, reason }
+        }
     };
     asked(config, request, json, |answer| show_rest(config, answer)).await
 }
@@ -144,6 +157,11 @@ fn show_run(config: &Config, run: &Value) {
     if !run["set_aside"].is_null() {
         let words = format!("inbox show {}", text(run, "/set_aside"));
         say!("It is set aside, because it died again and again. Next: {}", command(config, &words));
+    }
+    if !run["paused"].is_null() {
+        let (scope, by) = (text(run, "/paused/scope"), text(run, "/paused/by"));
+        let next = command(config, &format!("resume {scope}"));
+        say!("It is held: {by} paused {scope}: {}. Next: {next}", text(run, "/paused/reason"));
     }
     for write in entries(&run["parked"]) {
         let (what, step) = (text(write, "/what"), text(write, "/step"));

@@ -15,7 +15,7 @@ use crate::{
 /// Serves until SIGTERM or SIGINT, then lets what is under way come to an end. A second signal ends it at once, which is
 /// safe: what was cut off goes on at the next start. On SIGHUP it reads its policy and its workflow again. If the tree gives
 /// up it stays to be looked at; if the journal stops it ends.
-pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) async fn serve(config: Config, paused: bool) -> Result<(), Failure> {
     if config.mail.source.is_none() && config.scenario.is_none() {
         let message = "there is nothing to read; set `mail.source` in soloist.toml to a Maildir or a folder of .eml files";
         return Err(Failure::new(Exit::Usage, message));
@@ -23,7 +23,11 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     // A signal that comes while it starts must not end it.
     let mut hangup = listen(SignalKind::hangup())?;
     let interval = Duration::from_secs(config.mail.poll_seconds.max(1));
-    let soloist = company::builder(&config, Some(interval))?.open().await?;
+    let mut builder = company::builder(&config, Some(interval))?;
+    if paused {
+        builder = builder.paused("it was started with --paused");
+    }
+    let soloist = builder.open().await?;
     let server = Server::start(&config.data, soloist.clone()).map_err(|error| {
         let place = config.data.display();
         Failure::new(

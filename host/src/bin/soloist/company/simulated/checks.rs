@@ -53,7 +53,7 @@ pub(super) fn stands(world: &World, run: &Run) -> Vec<String> {
 }
 
 fn happened(world: &World, run: &Run, step: &StepName, effect: &EffectRef) -> bool {
-    let key = run.effect_id(step, effect).key();
+    let key = run.key(step, effect);
     world.effects().iter().any(|effect| effect.key == key.as_str())
 }
 

@@ -65,7 +65,7 @@ pub(super) fn scenario() -> Result<Scenario, Failure> {
 fn invited_with_a_yes(world: &World, soloist: &Soloist) -> Result<(), String> {
     for run in checks::runs(soloist, "qualify-lead")? {
         for (step, effect, write) in run.writes() {
-            let key = run.effect_id(step, effect).key();
+            let key = run.key(step, effect);
             let sent = world.effects_of("mail.send").iter().any(|mail| mail.key == key.as_str());
             let yes = write.decisions.iter().any(|decision| decision.starts_with("approved by"));
             let note = write.proposal.arguments.value();
