@@ -32,12 +32,13 @@ use crate::{
     gate::Gates,
     handle::Soloist,
     log::Log,
-    mounted::{Agents, IntakeSpec, Mounted, Mounts, catalog},
+    mounted::{Agents, Connectors, IntakeSpec, Mounted, Mounts, catalog},
     policies::Policies,
     registry::Registry,
     root::Root,
     runs::{ACTIVE_MAX, aside::Aside},
     service::Services,
+    travel::Stage,
     tree::Tree,
     workflows::Workflows,
 };
@@ -58,6 +59,7 @@ pub struct Builder {
     active_max: Option<usize>,
     snapshot_every: Option<u64>,
     services: Vec<Services>,
+    stage: Option<Arc<Stage>>,
 }
 
 /// Why a kernel cannot be opened.
@@ -186,6 +188,24 @@ impl Builder {
         Ok(catalog(&named(self.agents.clone())?, &named(self.connectors.clone())?))
     }
 
+    /// A kernel that plays on `stage`.
+    pub(crate) fn on_stage(
+        agents: Agents,
+        connectors: Connectors,
+        policy: Policy,
+        stage: Arc<Stage>,
+    ) -> Self {
+        let agents = agents.into_iter().map(|(name, versions)| (name.to_string(), versions));
+        let connectors = connectors.into_iter().map(|(name, of)| (name.to_string(), of));
+        let (agents, connectors) = (agents.collect(), connectors.collect());
+        Self { agents, connectors, policy, stage: Some(stage), ..Self::default() }
+    }
+
+    /// The agents, connectors and policy it has been given.
+    pub(crate) fn into_parts(self) -> Result<(Agents, Connectors, Policy), BadName> {
+        Ok((named(self.agents)?, named(self.connectors)?, self.policy))
+    }
+
     /// Opens the journal, recovers what was under way, and starts the tree.
     ///
     /// # Errors
@@ -241,7 +261,10 @@ impl Builder {
         // From here on the journal's actor does it.
         drop(notifier);
         let context = Arc::new(Context {
-            memory: Memory::new(journal.clone()),
+            memory: self
+                .stage
+                .as_ref()
+                .map_or_else(|| Memory::new(journal.clone()), |stage| stage.memory()),
             tree: Tree::new(env.clone()),
             env,
             journal,
@@ -257,7 +280,9 @@ impl Builder {
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
             snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
-            draining: AtomicBool::new(false),
+            // A fork takes nothing in by itself.
+            draining: AtomicBool::new(self.stage.is_some()),
+            stage: self.stage,
             halted: watch::Sender::new(None),
         });
         let started = spawn_root::<Root>(context.clone(), &context.env).await;

@@ -62,6 +62,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod travel;
 mod tree;
 mod turn;
 pub mod views;

@@ -25,6 +25,36 @@ pub enum Request {
     Run {
         /// Its id.
         run: String,
+        /// The record after which it is shown; as it is now if absent.
+        #[serde(default)]
+        at: Option<u64>,
+    },
+    /// Rebuild a run from its records alone, and hold what else is kept of it against that.
+    Replay {
+        /// Its id.
+        run: String,
+    },
+    /// Pack a run, and those beneath it, into a bundle.
+    Export {
+        /// Its id.
+        run: String,
+    },
+    /// Let a copy of a run go on in another way, without touching the world or the journal, and tell what would be otherwise.
+    Fork {
+        /// Its id.
+        run: String,
+        /// The last record that the copy has in common with the run; from its very beginning if absent.
+        #[serde(default)]
+        from: Option<u64>,
+        /// What judges in it; what is in force if absent.
+        #[serde(default)]
+        policy: Option<PolicyText>,
+        /// Its input, if that is another one.
+        #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+        /// Agents that are there in another version: `NAME@VERSION`.
+        #[serde(default)]
+        agents: Vec<String>,
     },
     /// List what could not be read.
     Quarantined,
@@ -173,6 +203,9 @@ impl Request {
             | Self::InboxItem { .. }
             | Self::Runs
             | Self::Run { .. }
+            | Self::Replay { .. }
+            | Self::Export { .. }
+            | Self::Fork { .. }
             | Self::Quarantined
             | Self::Facts { .. }
             | Self::Contacts { .. }
@@ -189,7 +222,8 @@ impl Request {
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        self.acts() || matches!(self, Self::Migration { .. }) || self.needs_server()
+        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. });
+        self.acts() || asks || self.needs_server()
     }
 
     /// Whether it is about the kernel that is being served: one that is opened to answer it would tell of itself.
@@ -197,6 +231,21 @@ impl Request {
     pub fn needs_server(&self) -> bool {
         matches!(self, Self::Tree | Self::Ready | Self::Drain { .. })
     }
+}
+
+/// The text of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// The file, as problems name it.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A value that is there, even if it is `null`.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// Why a request was not answered.
