@@ -263,3 +263,21 @@ impl Problem {
         Self { message: message.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_is_null_is_another_input_and_none_is_none() {
+        let read = |text: &str| serde_json::from_str::<Request>(text).unwrap();
+        let input = |request: Request| match request {
+            Request::Fork { input, .. } => input,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(input(read(r#"{"do":"fork","run":"one"}"#)), None);
+        let null = read(r#"{"do":"fork","run":"one","input":null}"#);
+        let again = read(&serde_json::to_string(&null).unwrap());
+        assert_eq!(input(again), Some(Value::Null));
+    }
+}

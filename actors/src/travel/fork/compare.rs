@@ -234,7 +234,9 @@ impl WriteSide {
 
 /// What `run` waits for, in words.
 fn waits(run: &Run) -> Vec<String> {
-    let for_people = inbox::items(run).into_iter().map(|item| {
+    // A run that has failed waits to be seen, and for nothing that could be said.
+    let open = |item: &inbox::Item| item.kind != inbox::Kind::Incident;
+    let for_people = inbox::items(run).into_iter().filter(open).map(|item| {
         let step = item.step.map(|step| format!(", step `{step}`")).unwrap_or_default();
         format!("run {}{step}: {}", run.id, item.title)
     });

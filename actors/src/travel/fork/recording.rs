@@ -84,11 +84,18 @@ impl Recording {
                     let recorded = Recorded { seq, asked, answer: answer.clone() };
                     self.answers.entry(id).or_default().push(recorded);
                 }
-                Event::Write { step, effect, .. } => {
-                    // A write that a failed attempt of its step leaves behind is forgotten by the state.
-                    if let Some(write) = told.after.write(step, effect) {
-                        self.writes.insert(told.after.effect_id(step, effect).key(), write.clone());
-                    }
+                Event::Write { step, effect, event, .. } => {
+                    let key = told.after.effect_id(step, effect).key();
+                    let known = match told.after.write(step, effect) {
+                        Some(write) => Some(write.clone()),
+                        // What fails its step is forgotten with the attempt, in the same record.
+                        None => told.before.and_then(|before| {
+                            let mut write = before.write(step, effect)?.clone();
+                            write.apply(event, told.record.entry.at).ok()?;
+                            Some(write)
+                        }),
+                    };
+                    self.writes.extend(known.map(|write| (key, write)));
                 }
                 _ => {}
             }

@@ -170,11 +170,15 @@ impl Stage {
         (self.noted().planned.get(key) == Some(&Asked::of(&write.proposal))).then_some(write)
     }
 
-    /// What became of the same write in the original; a stand-in's receipt, if nothing did.
-    pub(super) fn attempt(&self, key: &IdempotencyKey) -> Result<Payload, Fault> {
+    /// What became of the same write in the original; a stand-in's receipt, which `schema` describes, if nothing did.
+    pub(super) fn attempt(
+        &self,
+        key: &IdempotencyKey,
+        schema: Option<&Value>,
+    ) -> Result<Payload, Fault> {
         let recorded = self.same(key).and_then(end);
         self.noted().sent.insert(key.clone(), recorded.is_some());
-        recorded.unwrap_or_else(|| Ok(self.receipt(key)))
+        recorded.unwrap_or_else(|| Ok(self.receipt(key, schema)))
     }
 
     /// How the attempt of `proposal` that was under way where the copy ends came out in the original.
@@ -195,13 +199,13 @@ impl Stage {
         self.same(key).map(|write| write.receipt().cloned())
     }
 
-    /// A receipt that nobody gave: like one of the same operation, if there is one, and marked.
-    fn receipt(&self, key: &IdempotencyKey) -> Payload {
+    /// A receipt that nobody gave: like one of the same operation, if one is recorded, else as it is declared; and marked.
+    fn receipt(&self, key: &IdempotencyKey, schema: Option<&Value>) -> Payload {
         let mut noted = self.noted();
         let like = self.recording.write(key).and_then(|write| {
             write.receipt().or_else(|| self.recording.receipt_like(&write.proposal))
         });
-        let mut receipt = match like.map(Payload::value) {
+        let mut receipt = match like.map(Payload::value).or_else(|| schema.map(sample)) {
             Some(Value::Object(fields)) => fields,
             _ => serde_json::Map::new(),
         };
@@ -260,5 +264,21 @@ impl Stage {
         )?;
         let at = if last <= begins { Some(last) } else { before };
         Ok(at.map(|at| Reached { at, today: count }))
+    }
+}
+
+/// A value that `schema` may describe: an object has what it must have, and a text says what it is.
+fn sample(schema: &Value) -> Value {
+    match schema["type"].as_str() {
+        Some("object") => {
+            let names = schema["required"].as_array().into_iter().flatten();
+            let field = |name: &str| (name.to_owned(), sample(&schema["properties"][name]));
+            names.filter_map(Value::as_str).map(field).collect()
+        }
+        Some("array") => json!([]),
+        Some("integer" | "number") => json!(0),
+        Some("boolean") => json!(false),
+        Some("null") => Value::Null,
+        _ => json!(STAND_IN),
     }
 }

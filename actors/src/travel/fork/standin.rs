@@ -62,7 +62,8 @@ impl Connector for StandIn {
     }
 
     async fn execute(&self, _env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
-        self.stage.attempt(&plan.key)
+        let declared = self.manifest.operations.get(&plan.operation);
+        self.stage.attempt(&plan.key, declared.map(|operation| &operation.result))
     }
 
     async fn probe(&self, _env: &Env, plan: &Plan) -> Result<Probe, Fault> {
