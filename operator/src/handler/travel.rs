@@ -26,7 +26,7 @@ use crate::request::{PolicyText, Problem, Request};
 pub(super) fn show_at(journal: &dyn Journal, run: &str, seq: u64) -> Result<Value, Problem> {
     let moment = travel::at(journal, &id(run)?, Some(Seq(seq))).map_err(Problem::new)?;
     let fetch = |digest: &_| journal.blob(digest);
-    moment_view(&moment, &|record| {
+    moment_view(&moment, Some(seq), &|record| {
         run::decode(record.entry.version, &record.entry.payload, &fetch)
             .map_err(|error| error.to_string())
     })
@@ -114,7 +114,7 @@ pub fn show_bundle(bytes: &[u8], run: Option<&str>, at: Option<u64>) -> Result<V
     let run = run.map_or_else(|| Ok(bundle.run().clone()), id)?;
     let moment = bundle.at(&run, at.map(Seq)).map_err(Problem::new)?;
     let events = |record: &Record| bundle.events(record).map_err(|error| error.to_string());
-    moment_view(&moment, &events)
+    moment_view(&moment, at, &events)
 }
 
 /// The bytes of the bundle that [`export`](crate::Request::Export) answered.
@@ -151,13 +151,15 @@ fn replayed_view(replayed: &[Replayed]) -> Result<Value, Problem> {
 
 fn moment_view(
     moment: &Moment,
+    at: Option<u64>,
     events: &dyn Fn(&Record) -> Result<Vec<Event>, String>,
 ) -> Result<Value, Problem> {
     let Moment { run, summary, waits, records } = moment;
     let mut shown = to_json(summary)?;
     let waited =
         waits.iter().map(|item| json!({ "item": item.id, "kind": item.kind, "title": item.title }));
-    shown["at"] = json!(records.last().map(|record| record.seq));
+    let last = records.last().map(|record| record.seq);
+    shown["at"] = json!(at.map(Seq).or(last));
     shown["steps"] = steps(run);
     shown["writes"] = writes(run);
     shown["parked"] = parked(run);

@@ -135,7 +135,7 @@ pub(super) fn show_forked(answer: &Value) {
         table(&["RUN", "STEP", "WRITE", "ORIGINAL", "FORK"], &rows);
         say!("");
     }
-    say!("The same in both: {same_steps} steps, {same_writes} writes.");
+    say!("The same in both: steps {same_steps}, writes {same_writes}.");
     for wait in entries(&answer["waits"]) {
         say!("Not recorded, so the fork waits: {}", text(wait, ""));
     }
