@@ -6,15 +6,18 @@ use serde_json::json;
 use soloist_kernel::{
     id::{Actor, RunId, StreamId},
     inbox,
-    journal::{Append, Entry, Journal, ProjectionKey, Seq, StreamSeq},
-    payload::Payload,
+    journal::{
+        Append, AppendError, Entry, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot,
+        Stats, Stopped, StreamSeq, Synced,
+    },
+    payload::{Digest, Payload},
     run::project::{ACTIVE, TIMERS},
 };
 
 use super::*;
 use crate::{
     Agent, Failure, Question, ReadOnly, Turn,
-    travel::{self, Bundle, TravelError},
+    travel::{self, Bundle, Difference, TravelError},
 };
 
 /// Sleeps, hands a part of it on, remembers a long text, and asks.
@@ -216,4 +219,82 @@ async fn any_byte_of_a_bundle_that_changes_is_found_and_its_part_named() {
         let named = said.starts_with("part ") || at < 10;
         assert!(named, "byte {at}: {said}");
     }
+}
+
+/// A journal whose disk has changed one record of a stream, behind everybody's back.
+struct Changed(Arc<MemoryJournal>);
+
+impl Journal for Changed {
+    fn append(&self, append: Append) -> Result<Seq, AppendError> {
+        self.0.append(append)
+    }
+
+    fn sync(&self, seq: Seq, done: Synced) {
+        self.0.sync(seq, done);
+    }
+
+    fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
+        self.0.record(seq)
+    }
+
+    fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
+        self.0.records(from, limit)
+    }
+
+    fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {
+        let mut records = self.0.stream(stream, after)?;
+        if let Some(record) = records.iter_mut().find(|record| record.entry.stream_seq.0 == 2) {
+            record.entry.actor = Actor::operator();
+        }
+        Ok(records)
+    }
+
+    fn stream_head(&self, stream: &StreamId) -> Result<StreamSeq, ReadError> {
+        self.0.stream_head(stream)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>, ReadError> {
+        self.0.snapshot(stream)
+    }
+
+    fn projection(&self, key: &ProjectionKey) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.projection(key)
+    }
+
+    fn projections(
+        &self,
+        table: &'static str,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.0.projections(table, prefix, after, limit)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.blob(digest)
+    }
+
+    fn head(&self) -> Head {
+        self.0.head()
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    fn close(&self) -> Result<(), Stopped> {
+        self.0.close()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_not_what_was_appended_is_named_though_the_state_is_the_same() {
+    let house = House::new();
+    let soloist = asking(&house).await;
+    let second = house.journal.stream(&one().stream(), StreamSeq(0)).unwrap()[1].seq;
+    let found = travel::replay_run(&Changed(house.journal.clone()), &one()).unwrap().differences;
+    let says = format!("record {second} is not what was appended behind record {}", second.0 - 1);
+    assert_eq!(found, [Difference { what: "hash", says }]);
+    soloist.shutdown().await.unwrap();
 }
