@@ -33,7 +33,7 @@ use crate::{
     gate::Gates,
     handle::Soloist,
     log::Log,
-    mounted::{Agents, IntakeSpec, Mounted, Mounts, catalog},
+    mounted::{Agents, Connectors, IntakeSpec, Mounted, Mounts, catalog},
     pauses::{self, Held},
     policies::Policies,
     registry::Registry,
@@ -41,6 +41,7 @@ use crate::{
     root::Root,
     runs::{ACTIVE_MAX, aside::Aside},
     service::Services,
+    travel::Stage,
     tree::Tree,
     workflows::Workflows,
 };
@@ -62,6 +63,7 @@ pub struct Builder {
     snapshot_every: Option<u64>,
     paused: Option<String>,
     services: Vec<Services>,
+    stage: Option<Arc<Stage>>,
 }
 
 /// Why a kernel cannot be opened.
@@ -200,6 +202,24 @@ impl Builder {
         Ok(catalog(&named(self.agents.clone())?, &named(self.connectors.clone())?))
     }
 
+    /// A kernel that plays on `stage`.
+    pub(crate) fn on_stage(
+        agents: Agents,
+        connectors: Connectors,
+        policy: Policy,
+        stage: Arc<Stage>,
+    ) -> Self {
+        let agents = agents.into_iter().map(|(name, versions)| (name.to_string(), versions));
+        let connectors = connectors.into_iter().map(|(name, of)| (name.to_string(), of));
+        let (agents, connectors) = (agents.collect(), connectors.collect());
+        Self { agents, connectors, policy, stage: Some(stage), ..Self::default() }
+    }
+
+    /// The agents, connectors and policy it has been given.
+    pub(crate) fn into_parts(self) -> Result<(Agents, Connectors, Policy), BadName> {
+        Ok((named(self.agents)?, named(self.connectors)?, self.policy))
+    }
+
     /// Opens the journal, recovers what was under way, and starts the tree.
     ///
     /// # Errors
@@ -255,7 +275,10 @@ impl Builder {
         let held = Held::load(&*journal)?;
         let shares = Shares::load(&*journal)?;
         let context = Arc::new(Context {
-            memory: Memory::new(journal.clone()),
+            memory: self
+                .stage
+                .as_ref()
+                .map_or_else(|| Memory::new(journal.clone()), |stage| stage.memory()),
             tree: Tree::new(env.clone()),
             env,
             journal,
@@ -273,7 +296,9 @@ impl Builder {
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
             snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
-            draining: AtomicBool::new(false),
+            // A fork takes nothing in by itself.
+            draining: AtomicBool::new(self.stage.is_some()),
+            stage: self.stage,
             halted: watch::Sender::new(None),
         });
         if let Some(reason) = &self.paused {

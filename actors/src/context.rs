@@ -40,6 +40,7 @@ use crate::{
     run::Which,
     runs::aside::Aside,
     service::Services,
+    travel::Stage,
     tree::Tree,
     workflows::{Shelf, Workflows},
 };
@@ -72,6 +73,8 @@ pub(crate) struct Context {
     pub(crate) active_max: usize,
     /// Fewest records between two snapshots of a run.
     pub(crate) snapshot_every: u64,
+    /// What a fork is answered from; `None` in every other kernel.
+    pub(crate) stage: Option<Arc<Stage>>,
     /// Nothing more is taken in: see [`Soloist::drain`](crate::Soloist::drain).
     pub(crate) draining: AtomicBool,
     /// Why the kernel can no longer go on; `None` while it can. A single waiter reads it, so that the thread-random wake-up
@@ -168,6 +171,13 @@ impl Context {
                 let today = u32::try_from(today.len()).unwrap_or(u32::MAX);
                 evidence.reached.insert(argument.clone(), Reached { at: Timestamp(at), today });
             }
+            let Some(stage) = &self.stage else { continue };
+            // What the fork itself has reached comes on top of what was reached before it began.
+            if let Some(before) = stage.reached(connector, argument, value, self.env.now())? {
+                let reached = evidence.reached.entry(argument.clone()).or_default();
+                let today = reached.today.saturating_add(before.today);
+                *reached = Reached { at: reached.at.max(before.at), today };
+            }
         }
         Ok(evidence)
     }
@@ -245,6 +255,9 @@ impl Context {
         if !named {
             return Err(format!("agent `{agent}` does not name `{tool}` among its tools"));
         }
+        if let Some(stage) = &self.stage {
+            return stage.read(tool, &arguments);
+        }
         let (connector, operation) =
             tool.split_once('.').ok_or_else(|| format!("`{tool}` names no operation"))?;
         let connector: ConnectorName = connector.parse().map_err(|error| format!("{error}"))?;
@@ -256,6 +269,9 @@ impl Context {
 
     /// Has the memory actor assert a fact.
     pub(crate) async fn remember(&self, assertion: Assertion) -> Result<Fact, String> {
+        if let Some(stage) = &self.stage {
+            return stage.remember(assertion, self.env.now());
+        }
         let memory = self.registry.memory().ok_or("memory is restarting; try again")?;
         crate::memory::remember(&memory, assertion).await
     }

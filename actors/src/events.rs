@@ -287,6 +287,10 @@ fn starts(
     occurrence: &Occurrence,
 ) -> Vec<(Which, Input)> {
     let mut starts = vec![];
+    // What is emitted in a fork starts nothing: those would be runs of which nothing is recorded.
+    if context.stage.is_some() {
+        return starts;
+    }
     for (name, workflow) in context.workflows.all() {
         let matching = workflow.triggers.iter().find(|trigger| matches(trigger, occurrence));
         if let Some(trigger) = matching {

@@ -65,6 +65,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod travel;
 mod tree;
 mod turn;
 pub mod views;

@@ -6,7 +6,8 @@
 //!
 //! `line.rs` is how turns and calls answer, `active.rs` the actor's state and the commit, `launch.rs` sets actions going;
 //! `asked.rs` turns messages from outside into commands, `answers.rs` those from inside, `turns.rs` and `writes.rs` what turns
-//! ask for and calls answer; `planning.rs` turns wishes into exact bytes, `children.rs` begins the runs beneath.
+//! ask for and calls answer; `planning.rs` turns wishes into exact bytes, `children.rs` begins the runs beneath,
+//! `staged.rs` is of forks alone.
 
 mod active;
 mod answers;
@@ -15,6 +16,7 @@ mod children;
 mod launch;
 mod line;
 mod planning;
+mod staged;
 mod turns;
 mod writes;
 

@@ -1,11 +1,13 @@
 //! What turns wait for and what starts runs, in virtual time: a night's sleep takes no time here.
 
 mod events;
+mod fork;
 mod incidents;
 mod labels;
 mod limits;
 mod parked;
 mod rollouts;
+mod travel;
 mod tree;
 mod versions;
 mod waits;

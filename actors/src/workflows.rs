@@ -206,9 +206,20 @@ fn definition_key(pinned: &WorkflowRef) -> ProjectionKey {
     ProjectionKey::new(DEFINITIONS, pinned.to_string())
 }
 
-fn added(pinned: &WorkflowRef, workflow: &Workflow, env: &Env) -> Append {
+/// The rows of a version that is the newest: its definition, and that it is.
+pub(crate) fn rows(
+    pinned: &WorkflowRef,
+    workflow: &Workflow,
+) -> Vec<(ProjectionKey, Option<Vec<u8>>)> {
     let newest = Newest { version: pinned.version, digest: workflow.digest().to_hex() };
     let newest = serde_json::to_vec(&newest).expect("plain data is JSON");
+    vec![
+        (definition_key(pinned), Some(workflow.source().as_bytes().to_vec())),
+        (ProjectionKey::new(NEWEST, pinned.name.as_str()), Some(newest)),
+    ]
+}
+
+fn added(pinned: &WorkflowRef, workflow: &Workflow, env: &Env) -> Append {
     let event = StoredEvent::Added { version: pinned.version, source: workflow.source() };
     let entry = Entry {
         stream: StreamId::new(format!("workflow:{}", pinned.name))
@@ -222,12 +233,5 @@ fn added(pinned: &WorkflowRef, workflow: &Workflow, env: &Env) -> Append {
         version: EVENTS_VERSION,
         payload: codec::encode(&event),
     };
-    Append {
-        entries: vec![entry],
-        projections: vec![
-            (definition_key(pinned), Some(workflow.source().as_bytes().to_vec())),
-            (ProjectionKey::new(NEWEST, pinned.name.as_str()), Some(newest)),
-        ],
-        ..Append::default()
-    }
+    Append { entries: vec![entry], projections: rows(pinned, workflow), ..Append::default() }
 }

@@ -19,8 +19,10 @@
 //! that recovers by replay may go on.
 //!
 //! Implementations: [`fjall`] on disk, [`memory`] for tests and the simulator. [`record`] is the envelope, `format.rs`
-//! answers "can I read this?", `head.rs` is the anchor, `doctor.rs` repairs or refuses what a power loss left behind.
+//! answers "can I read this?", `head.rs` is the anchor, `doctor.rs` repairs or refuses what a power loss left behind,
+//! [`carried`] has records on their own, away from their journal.
 
+pub mod carried;
 mod doctor;
 pub mod fjall;
 mod format;

@@ -176,6 +176,9 @@ mutants! {
     /// A snapshot lacks the last record that it claims to hold.
     SnapshotBehind = "snapshot-behind"
         breaks "a snapshot with the records after it is the fold of all records",
+    /// A run that no longer waits for an event is still listed among those that do.
+    AwaitedForEver = "awaited-for-ever"
+        breaks "what is kept of a run beside its records is their projection",
     /// Runs that were under way when the last process ended are not taken up again.
     InterruptedForgotten = "interrupted-forgotten"
         breaks "a run that was begun ends or waits for somebody",

@@ -40,7 +40,7 @@ pub use flow::Input;
 pub use outstanding::{Action, is_at_rest, outstanding};
 pub use project::RunSummary;
 pub use replay::{Asked, Divergence, Replay, Replayed};
-pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot};
+pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot, state};
 pub use state::{Illegal, Lateness, Run, Status};
 pub use step::{Effect, EffectState, Step, StepStatus};
 pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, encode, kind};

@@ -3,7 +3,7 @@
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
 //! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side,
 //! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
-//! `handler/tree.rs` how the kernel itself is.
+//! `handler/tree.rs` how the kernel itself is, [`travel`] what was, and what would have been.
 
 mod control;
 mod definitions;
@@ -11,6 +11,7 @@ mod inbox;
 mod known;
 mod rollouts;
 mod runs;
+pub mod travel;
 mod tree;
 
 use std::sync::Arc;
@@ -33,7 +34,10 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Inbox => to_json(&views::inbox(seen).map_err(Problem::new)?),
         Request::InboxItem { item } => to_json(&inbox::find(seen, item)?),
         Request::Runs => to_json(&views::runs(seen).map_err(Problem::new)?),
-        Request::Run { run } => runs::show(seen, run),
+        Request::Run { run, at: None } => runs::show(seen, run),
+        Request::Run { run, at: Some(seq) } => travel::show_at(seen, run, *seq),
+        Request::Replay { run } => travel::replay(seen, run),
+        Request::Export { run } => travel::export(seen, run),
         Request::Quarantined => to_json(&views::quarantined(seen).map_err(Problem::new)?),
         Request::Facts { system, external } => known::facts(journal, system, external),
         Request::Contacts { like } => known::contacts(journal, like),
@@ -46,6 +50,7 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Tree
         | Request::Ready
         | Request::Drain { .. }
+        | Request::Fork { .. }
         | Request::Migration { .. }
         | Request::Decide { .. }
         | Request::Modify { .. }
@@ -125,6 +130,7 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
             definitions::add_workflow(soloist, &file, &text).await
         }
         Request::SetPolicy { file, text } => definitions::set_policy(soloist, &file, &text).await,
+        Request::Fork { .. } => travel::fork(soloist, &request).await,
         reading => read(&soloist.shared_journal(), &reading),
     }
 }

@@ -11,6 +11,6 @@ pub mod handler;
 pub mod request;
 pub mod socket;
 
-pub use handler::{act, hold, read};
-pub use request::{Problem, Request};
+pub use handler::{act, hold, read, travel};
+pub use request::{PolicyText, Problem, Request};
 pub use socket::{Client, Server};

@@ -25,6 +25,36 @@ pub enum Request {
     Run {
         /// Its id.
         run: String,
+        /// The record after which it is shown; as it is now if absent.
+        #[serde(default)]
+        at: Option<u64>,
+    },
+    /// Rebuild a run from its records alone, and hold what else is kept of it against that.
+    Replay {
+        /// Its id.
+        run: String,
+    },
+    /// Pack a run, and those beneath it, into a bundle.
+    Export {
+        /// Its id.
+        run: String,
+    },
+    /// Let a copy of a run go on in another way, without touching the world or the journal, and tell what would be otherwise.
+    Fork {
+        /// Its id.
+        run: String,
+        /// The last record that the copy has in common with the run; from its very beginning if absent.
+        #[serde(default)]
+        from: Option<u64>,
+        /// What judges in it; what is in force if absent.
+        #[serde(default)]
+        policy: Option<PolicyText>,
+        /// Its input, if that is another one.
+        #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+        /// Agents that are there in another version: `NAME@VERSION`.
+        #[serde(default)]
+        agents: Vec<String>,
     },
     /// List what could not be read.
     Quarantined,
@@ -246,6 +276,9 @@ impl Request {
             | Self::InboxItem { .. }
             | Self::Runs
             | Self::Run { .. }
+            | Self::Replay { .. }
+            | Self::Export { .. }
+            | Self::Fork { .. }
             | Self::Quarantined
             | Self::Facts { .. }
             | Self::Contacts { .. }
@@ -264,7 +297,8 @@ impl Request {
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        self.acts() || matches!(self, Self::Migration { .. }) || self.needs_server()
+        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. });
+        self.acts() || asks || self.needs_server()
     }
 
     /// Whether it only changes what the next kernel may do: where none runs, [`hold`](crate::hold) does it, and none is opened.
@@ -280,6 +314,21 @@ impl Request {
     }
 }
 
+/// The text of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// The file, as problems name it.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A value that is there, even if it is `null`.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// Why a request was not answered.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 #[error("{message}")]
@@ -293,5 +342,23 @@ impl Problem {
     #[must_use]
     pub fn new(message: impl ToString) -> Self {
         Self { message: message.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_is_null_is_another_input_and_none_is_none() {
+        let read = |text: &str| serde_json::from_str::<Request>(text).unwrap();
+        let input = |request: Request| match request {
+            Request::Fork { input, .. } => input,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(input(read(r#"{"do":"fork","run":"one"}"#)), None);
+        let null = read(r#"{"do":"fork","run":"one","input":null}"#);
+        let again = read(&serde_json::to_string(&null).unwrap());
+        assert_eq!(input(again), Some(Value::Null));
     }
 }

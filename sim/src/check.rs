@@ -38,7 +38,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("durable-prefix", "what a recovery finds is what was synced, and a prefix of the rest"),
     ("damage-refused", "a damaged journal is mended without loss or refused, never read as whole"),
     ("chain", "the journal's hash chain holds"),
-    ("history-is-state", "the state of a run is what its history folds to, its snapshot included"),
+    (
+        "history-is-state",
+        "a run is what its history folds to: its state, its snapshot, and every row that is kept of it",
+    ),
+    ("carried", "a run that is carried elsewhere in a bundle leads to the same state, to the bit"),
     ("result-stays", "the reported result of a run never changes"),
     ("taken-back-in-reverse", "what a run did is taken back in reverse, and all of it or named"),
     ("taken-back-in-clear", "nothing is over that was taken back while a write of it is in doubt"),

@@ -15,4 +15,5 @@ mod scenarios;
 mod serve;
 mod sim;
 mod tidy;
+mod travel;
 mod tree;

@@ -12,7 +12,7 @@ use soloist_kernel::{
     control::Lineage,
     effect::{Outcome, WriteEvent, WriteState},
     id::{Actor, RunId, StepName},
-    journal::{Append, AppendError, Entry, ReadError, Seq, StreamSeq},
+    journal::{Append, AppendError, Entry, ProjectionKey, ReadError, Seq, StreamSeq},
     mutant::{Mutant, planted},
     payload::Payload,
     run::{
@@ -157,6 +157,10 @@ impl Active {
         mut with: Append,
     ) -> Append {
         with.projections.extend(run::project::project(self.run.as_ref(), next, events));
+        if planted(Mutant::AwaitedForEver) {
+            let stays = |key: &ProjectionKey| key.table == run::project::AWAITING;
+            with.projections.retain(|(key, value)| value.is_some() || !stays(key));
+        }
         add_record(&mut with, next, events, now, by);
         let before = planted(Mutant::SnapshotBehind).then(|| self.run.clone()).flatten();
         let behind = before.map(|before| Run { stream_seq: next.stream_seq, ..before });

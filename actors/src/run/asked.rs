@@ -181,6 +181,7 @@ impl Active {
     /// Accounts for attempts that were lost. One that is under way, though the actor that began it is no more, may yet be
     /// answered: nobody is asked about it, and nothing is found out, before its call has ended.
     pub(super) async fn recover(&mut self) -> Result<(), Error> {
+        self.answer_from_recording().await?;
         let Some(run) = &self.run else { return Ok(()) };
         let under_way = run.writes().any(|(step, effect, write)| {
             let id = (self.id.clone(), step.clone(), effect.clone());

@@ -58,7 +58,11 @@ impl<K> Turn<K> {
     {
         let effect = self.next(name)?;
         let origin = format!("agent:{}", self.inner.agent);
+        let stage = self.inner.context.stage.clone();
         self.effect(effect, &json!(null), || async {
+            if let Some(stage) = stage {
+                return stage.nothing(name);
+            }
             let answer = work().await.map_err(|error| error.to_string())?;
             Ok(Labeled::new(answer, Labels::untrusted(origin)))
         })
@@ -96,11 +100,15 @@ impl<K> Turn<K> {
     ///
     /// [`TurnError`].
     pub async fn fact(&self, subject: &str, name: &str) -> Result<Option<Value>, TurnError> {
-        let memory = self.inner.context.memory.clone();
+        let context = self.inner.context.clone();
         let asked = json!([subject, name]);
         let effect = self.next("fact")?;
         self.effect(effect, &asked, || async move {
-            let found = memory.fact(subject, name).map_err(|error| error.to_string())?;
+            let own = context.stage.as_ref().and_then(|stage| stage.fact(subject, name));
+            let found = match own {
+                Some(fact) => Some(fact),
+                None => context.memory.fact(subject, name).map_err(|error| error.to_string())?,
+            };
             let Some(fact) = found else { return Ok(literal(None)) };
             let value = fact.payload().map_err(|error| error.to_string())?.value();
             Ok(Labeled::new(Some(value), fact.labels))
@@ -159,7 +167,15 @@ impl<K> Turn<K> {
         if let Some(answer) = answer.await.map_err(|_| TurnError::Abandoned)?? {
             return Self::parsed(&effect, &answer);
         }
-        let performed = perform().await;
+        let stage = self.inner.context.stage.as_ref();
+        let performed = match stage.and_then(|stage| stage.answer(&self.id(&effect), asked)) {
+            Some(known) => known
+                .value
+                .parse()
+                .map_err(|error| error.to_string())
+                .map(|value| Labeled::new(value, known.labels)),
+            None => perform().await,
+        };
         let answer = performed
             .map_err(|problem| TurnError::Effect { effect: effect.to_string(), problem })?;
         let payload = Payload::of(&answer.value).map_err(|source| Self::value(&effect, source))?;

@@ -172,6 +172,19 @@ pub fn project(
     changes
 }
 
+/// What stands in the projections for `run` and follows from its state alone, whatever way led to it: where it is listed, what
+/// of it waits for the operator, and what wakes it.
+#[must_use]
+pub fn standing(run: &Run) -> Vec<ProjectionKey> {
+    let mut changes = vec![];
+    summary(None, run, &mut changes);
+    items(None, run, &mut changes);
+    timers(None, run, &mut changes);
+    awaiting(None, run, &mut changes);
+    parked(None, run, &mut changes);
+    changes.into_iter().filter(|(_, value)| value.is_some()).map(|(key, _)| key).collect()
+}
+
 type Changes = Vec<(ProjectionKey, Option<Vec<u8>>)>;
 
 fn summary(before: Option<&Run>, after: &Run, changes: &mut Changes) {

@@ -36,7 +36,13 @@ const SNAPSHOT_VERSION: u16 = 5;
 pub fn snapshot(run: &Run, last: StreamSeq, every: u64) -> Option<Vec<u8>> {
     let since = run.stream_seq.0 - last.0;
     let due = since >= every && since >= last.0;
-    due.then(|| codec::encode(&(SNAPSHOT_VERSION, StoredRun::of(run))))
+    due.then(|| state(run))
+}
+
+/// The state of `run` as bytes: the same for the same state, whatever way led to it, in one version of Soloist.
+#[must_use]
+pub fn state(run: &Run) -> Vec<u8> {
+    codec::encode(&(SNAPSHOT_VERSION, StoredRun::of(run)))
 }
 
 /// The run that `bytes` hold; `None` if the snapshot is not one that this version reads, and the history must be read

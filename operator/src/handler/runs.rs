@@ -32,14 +32,19 @@ pub(super) fn show(journal: &dyn Journal, run: &str) -> Result<Value, Problem> {
     let id = RunId::new(run).map_err(Problem::new)?;
     let missing = || Problem::new(format!("there is no run {run:?}; see `soloist run list`"));
     let view = views::run(journal, &id).map_err(Problem::new)?.ok_or_else(missing)?;
-    let records: Vec<Value> =
-        view.records.iter().map(|record| record_view(journal, record)).collect();
+    let fetch = |digest: &_| journal.blob(digest);
+    let events = |record: &Record| {
+        run::decode(record.entry.version, &record.entry.payload, &fetch)
+            .map_err(|error| error.to_string())
+    };
+    let records = view.records.iter().map(|record| record_view(record, events(record))).collect();
     let mut shown = to_json(&view.summary)?;
     // A history that does not fold is shown record by record all the same.
     let folded = views::folded(journal, &id).ok().flatten();
     shown["steps"] = folded.as_ref().map_or(Value::Null, steps);
     shown["set_aside"] = to_json(&views::set_aside(journal, &id).map_err(Problem::new)?)?;
     shown["paused"] = to_json(&paused(journal, folded.as_ref())?)?;
+    shown["writes"] = folded.as_ref().map_or(Value::Null, writes);
     shown["parked"] = folded.as_ref().map_or(Value::Null, parked);
     shown["waits"] = ids(&waits_in(journal, &id).map_err(Problem::new)?);
     shown["records"] = Value::Array(records);
@@ -53,7 +58,7 @@ fn paused(journal: &dyn Journal, run: Option<&Run>) -> Result<Option<Pause>, Pro
     Ok(views::pauses(journal).map_err(Problem::new)?.of_run(&lineage).cloned())
 }
 
-fn steps(run: &Run) -> Value {
+pub(super) fn steps(run: &Run) -> Value {
     let step = |(definition, step): (&soloist_kernel::workflow::Step, &run::Step)| {
         json!({
             "step": definition.name,
@@ -65,8 +70,28 @@ fn steps(run: &Run) -> Value {
     run.graph().map(step).collect()
 }
 
+/// Every write: what policy said of it, and what became of it.
+pub(super) fn writes(run: &Run) -> Value {
+    let row = |(step, effect, write): (&StepName, &EffectRef, &Write)| {
+        let outcome = match &write.state {
+            WriteState::Settled(outcome) => outcome.word(),
+            state => state.word(),
+        };
+        json!({
+            "step": step,
+            "effect": effect.to_string(),
+            "what": format!("{}.{}", write.proposal.connector, write.proposal.operation),
+            "verdict": write.judgement.verdict.to_string(),
+            "rule": write.judgement.rule,
+            "state": outcome,
+            "attempts": write.attempts,
+        })
+    };
+    run.writes().map(row).collect()
+}
+
 /// The writes that are put aside, until when, and why.
-fn parked(run: &Run) -> Value {
+pub(super) fn parked(run: &Run) -> Value {
     let row = |(step, _, write): (&StepName, &EffectRef, &Write)| {
         let WriteState::Parked { until, reason, .. } = &write.state else { return None };
         let what = format!("{}.{}", write.proposal.connector, write.proposal.operation);
@@ -80,15 +105,14 @@ fn parked(run: &Run) -> Value {
     run.writes().filter_map(row).collect()
 }
 
-fn record_view(journal: &dyn Journal, record: &Record) -> Value {
+pub(super) fn record_view(record: &Record, events: Result<Vec<run::Event>, String>) -> Value {
     let entry = &record.entry;
-    let fetch = |digest: &_| journal.blob(digest);
-    let events = match run::decode(entry.version, &entry.payload, &fetch) {
+    let events = match events {
         Ok(events) => events
             .iter()
             .map(|event| json!({ "kind": event.kind(), "detail": format!("{event:?}") }))
             .collect(),
-        Err(error) => vec![json!({ "kind": "unreadable", "detail": error.to_string() })],
+        Err(problem) => vec![json!({ "kind": "unreadable", "detail": problem })],
     };
     json!({
         "seq": record.seq,
@@ -252,6 +276,6 @@ pub(super) fn waits_in(journal: &dyn Journal, run: &RunId) -> Result<Vec<Item>, 
     Ok(items)
 }
 
-fn ids(items: &[Item]) -> Value {
+pub(super) fn ids(items: &[Item]) -> Value {
     items.iter().map(|item| Value::String(item.id.to_string())).collect()
 }

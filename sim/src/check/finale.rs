@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use soloist_actors::{Soloist, TreeNode};
+use soloist_actors::{
+    Soloist, TreeNode,
+    travel::{Bundle, Difference},
+};
 use soloist_kernel::{
     effect::Write,
     id::{InboxId, RunId, StepName, StreamId},
@@ -138,10 +141,11 @@ impl Found<'_> {
         for summary in runs {
             let Some(Some(run)) = self.read(soloist.folded(&summary.run)) else { continue };
             waiting.extend(inbox::waiting(&run).into_iter().map(|(id, _)| id));
-            self.state(soloist, summary, &run);
+            self.replayed(soloist, &run.id);
             self.unwound(&run);
             self.problems.extend(outcome::check(self.world, &run));
         }
+        self.carried(soloist, runs);
         self.settled(runs, &items, &waiting);
         self.facts(journal, soloist);
         self.nothing_held(soloist);
@@ -149,27 +153,32 @@ impl Found<'_> {
         self.secrets(scenario, journal);
     }
 
-    /// The history of a run is its state, however it is read.
-    fn state(&mut self, soloist: &Soloist, summary: &RunSummary, run: &Run) {
-        let Some(resumed) = self.read(soloist.resumed(&run.id)) else { return };
-        if resumed.as_ref() != Some(run) {
-            self.add(
-                "history-is-state",
-                format!("the snapshot of {} leads elsewhere than its history", run.id),
-            );
+    /// The history of a run is its state, and whatever else is kept of it, however it is read.
+    fn replayed(&mut self, soloist: &Soloist, run: &RunId) {
+        match soloist.replay_run(run) {
+            Ok(replayed) => {
+                for Difference { what, says } in replayed.differences {
+                    self.add("history-is-state", format!("{what} of {run}: {says}"));
+                }
+            }
+            Err(problem) => self.add("history-is-state", problem.to_string()),
         }
-        let of_history = RunSummary::of(run);
-        // The summary of a run that goes on is written when its status changes.
-        let same = match is_over(summary) {
-            true => &of_history == summary,
-            false => of_history.status == summary.status,
-        };
-        if !same {
-            let what = format!(
-                "the summary of {} is {summary:?}, and its history says {of_history:?}",
-                run.id
-            );
-            self.add("history-is-state", what);
+    }
+
+    /// A run that is carried elsewhere, and those beneath it, lead to the same states. Each simulation looks at one of its runs.
+    fn carried(&mut self, soloist: &Soloist, runs: &[RunSummary]) {
+        let seed = self.world.state().plan.seed;
+        let place = usize::try_from(seed % (runs.len().max(1) as u64)).unwrap_or_default();
+        let Some(RunSummary { run, .. }) = runs.get(place) else { return };
+        let carried =
+            soloist.export(run).map_err(|problem| problem.to_string()).and_then(|bytes| {
+                let bundle = Bundle::read(&bytes).map_err(|problem| problem.to_string())?;
+                Ok(bundle.replay())
+            });
+        let here = soloist.replay(run).map_err(|problem| problem.to_string());
+        if carried != here {
+            let what = format!("{run} came to {carried:?} in its bundle, and is {here:?} here");
+            self.add("carried", what);
         }
     }
 

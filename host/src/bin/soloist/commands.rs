@@ -14,5 +14,6 @@ pub(crate) mod run;
 pub(crate) mod scenario;
 pub(crate) mod serve;
 pub(crate) mod sim;
+mod travel;
 pub(crate) mod tree;
 pub(crate) mod workflow;

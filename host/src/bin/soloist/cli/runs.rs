@@ -1,5 +1,7 @@
 //! What one can do with runs and events.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
@@ -8,8 +10,51 @@ pub(crate) enum RunCommand {
     List,
     /// Show a run: where its steps stand, and everything that happened in it.
     Show {
+        /// Its id; of a bundle, its own run if there is none.
+        #[arg(required_unless_present = "bundle")]
+        id: Option<String>,
+        /// As it was when this record of the journal had been written.
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+        /// From a bundle, and not from a data directory.
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
+    },
+    /// Rebuild a run from its records alone, and compare: with its snapshot, the lists it is in, the inbox. Exit code 1 if
+    /// anything differs.
+    Replay {
+        /// Its id.
+        #[arg(required_unless_present = "bundle", conflicts_with = "bundle")]
+        id: Option<String>,
+        /// From a bundle, and not from a data directory: every byte of it is checked.
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
+    },
+    /// Pack a run, and those beneath it, into a file that can be replayed anywhere.
+    Export {
         /// Its id.
         id: String,
+        /// The file; one that is there already is not overwritten.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Let a copy of a run go on with another policy, input or agent, and show what would be otherwise. Nobody is called, and
+    /// nothing is kept.
+    Fork {
+        /// Its id.
+        id: String,
+        /// The last record that the copy has in common with the run [default: none, it begins anew].
+        #[arg(long, value_name = "SEQ")]
+        from: Option<u64>,
+        /// What judges in it [default: the policy in force].
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Another input, for a copy that begins anew.
+        #[arg(long, value_name = "JSON|@FILE")]
+        input: Option<String>,
+        /// An agent in another version; may be given several times.
+        #[arg(long = "agent", value_name = "NAME@VERSION")]
+        agents: Vec<String>,
     },
     /// Start a run of a workflow, and wait until it rests. The same again is the same run.
     Start {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use soloist::{
     journal::{Journal, fjall::FjallJournal, fjall::Options},
-    operator::{Client, Request, act, hold, read},
+    operator::{Client, Request, act, hold, read, travel},
 };
 
 use crate::{
@@ -37,6 +37,15 @@ pub(super) async fn ask(config: &Config, request: Request) -> Result<Value, Fail
         let (journal, _) = FjallJournal::open(&config.data, Options::default())?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
         let answer = hold(&journal, &request).await;
+        journal.close().map_err(|stopped| Failure::new(Exit::Halted, stopped.to_string()))?;
+        return Ok(answer?);
+    }
+    if matches!(request, Request::Fork { .. }) {
+        // Over the journal as it is: a kernel that is opened goes on with what it finds.
+        let builder = company::builder(config, None)?;
+        let (journal, _) = FjallJournal::open(&config.data, Options::default())?;
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let answer = travel::fork_over(builder, journal.clone(), &request).await;
         journal.close().map_err(|stopped| Failure::new(Exit::Halted, stopped.to_string()))?;
         return Ok(answer?);
     }

@@ -1,12 +1,13 @@
 //! `soloist run …` and `soloist event …`.
 
 use serde_json::{Value, json};
-use soloist::operator::Request;
+use soloist::operator::{PolicyText, Request};
 
 use super::{
     ask::{ask, asked},
     control,
-    definitions::json_argument,
+    definitions::{file, json_argument},
+    travel,
 };
 use crate::{
     cli::{EventCommand, RunCommand},
@@ -20,10 +21,22 @@ const DETAIL_CHARS_MAX: usize = 300;
 pub(crate) async fn run(config: &Config, what: RunCommand, json: bool) -> Result<(), Failure> {
     let request = match what {
         RunCommand::List => return asked(config, Request::Runs, json, show_runs).await,
-        RunCommand::Show { id } => {
-            return asked(config, Request::Run { run: id }, json, |run| show_run(config, run))
-                .await;
+        RunCommand::Show { id, at, bundle: Some(bundle) } => {
+            return travel::show_bundle(config, &bundle, id.as_deref(), at, json);
         }
+        RunCommand::Show { id, at, bundle: None } => {
+            let request = Request::Run { run: id.unwrap_or_default(), at };
+            return asked(config, request, json, |run| show_run(config, run)).await;
+        }
+        RunCommand::Replay { id, bundle } => return travel::replay(config, id, bundle, json).await,
+        RunCommand::Fork { id: run, from, policy, input, agents } => {
+            let policy = policy.as_deref().map(file).transpose()?;
+            let policy = policy.map(|source| PolicyText { file: source.name, text: source.text });
+            let input = input.map(|input| json_argument("--input", &input)).transpose()?;
+            let request = Request::Fork { run, from, policy, input, agents };
+            return asked(config, request, json, travel::show_forked).await;
+        }
+        RunCommand::Export { id, to } => return travel::export(config, id, &to, json).await,
         RunCommand::Migrate { id, to, yes, .. } => return migrate(config, id, to, yes, json).await,
         RunCommand::Start { workflow, with } => {
             let input = json_argument("--input", &with.input)?;
@@ -139,8 +152,12 @@ fn show_runs(answer: &Value) {
     }
 }
 
-fn show_run(config: &Config, run: &Value) {
-    say!("run {} of {}: {}", text(run, "/run"), text(run, "/workflow"), text(run, "/status"));
+pub(super) fn show_run(config: &Config, run: &Value) {
+    let then = match run["at"].as_u64() {
+        Some(seq) => format!(", when record {seq} had been written"),
+        None => String::new(),
+    };
+    say!("run {} of {}: {}{then}", text(run, "/run"), text(run, "/workflow"), text(run, "/status"));
     let row = |step: &Value| {
         let tries = match step["attempt"].as_u64().unwrap_or_default() {
             0 | 1 => String::new(),
@@ -168,7 +185,22 @@ fn show_run(config: &Config, run: &Value) {
         let (until, reason) = (text(write, "/until"), text(write, "/reason"));
         say!("{what} of step `{step}` is put aside until {until}: {reason}");
     }
-    for item in entries(&run["waits"]) {
+    for write in entries(&run["writes"]) {
+        let (what, step, state) =
+            (text(write, "/what"), text(write, "/step"), text(write, "/state"));
+        let (verdict, rule) = (text(write, "/verdict"), text(write, "/rule"));
+        say!("{what} of step `{step}` is {state}; rule `{rule}` said {verdict}");
+    }
+    for item in entries(&run["waited"]) {
+        say!(
+            "Then waited: {} {} ({})",
+            text(item, "/kind"),
+            text(item, "/title"),
+            text(item, "/item")
+        );
+    }
+    let waits = if then.is_empty() { entries(&run["waits"]) } else { &[] };
+    for item in waits {
         say!("Next: {}", command(config, &format!("inbox show {}", text(item, ""))));
     }
     for record in entries(&run["records"]) {
