@@ -57,6 +57,7 @@ pub struct Builder {
     subscriptions: Vec<(String, String)>,
     active_max: Option<usize>,
     snapshot_every: Option<u64>,
+    retention: Option<Duration>,
     services: Vec<Services>,
 }
 
@@ -176,6 +177,12 @@ impl Builder {
         self
     }
 
+    /// Archives runs that have been over for `after`, rather than keeping them for ever: see [`Soloist::archive`].
+    pub fn retention(mut self, after: Duration) -> Self {
+        self.retention = Some(after);
+        self
+    }
+
     /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
     /// opened for it.
     ///
@@ -256,6 +263,7 @@ impl Builder {
             aside,
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
+            retention: self.retention,
             snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
             draining: AtomicBool::new(false),
             halted: watch::Sender::new(None),

@@ -17,6 +17,7 @@
 //!  ├─ timers        wakes runs when something is due in them
 //!  ├─ events        delivers events to workflows, agents and runs
 //!  ├─ schedules     starts runs by the calendar
+//!  ├─ retention     archives runs that have been over for long
 //!  └─ services      (one_for_one)   the host's own loops
 //! ```
 //!
@@ -53,6 +54,7 @@ mod mounting;
 mod panics;
 mod policies;
 mod registry;
+mod retention;
 mod root;
 mod run;
 mod runs;
@@ -76,6 +78,7 @@ pub use handle::{
 };
 pub use health::{Drained, Readiness};
 pub use mounting::MountError;
+pub use retention::{ArchiveRunsError, Archived};
 pub use service::Services;
 pub use supervisor::{AutoShutdown, Restart, Strategy};
 pub use tree::{TreeEvent, TreeNode};

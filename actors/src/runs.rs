@@ -7,6 +7,7 @@
 //! is set aside as an incident with its evidence, and its neighbours do not notice.
 
 mod active;
+mod archived;
 pub(crate) mod aside;
 
 use std::{
@@ -204,6 +205,10 @@ impl RunsActor {
             return Ok(());
         }
         if !self.active.contains(&run) {
+            if let Some(archived) = archived::find(&*self.context.journal, &run)? {
+                archived::answer(&self.context, asked, &archived);
+                return Ok(());
+            }
             if let Asked::Begin(begin) = &asked
                 && let Some(refusal) = self.overload(begin)
             {
