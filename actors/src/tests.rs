@@ -5,6 +5,7 @@ mod incidents;
 mod labels;
 mod limits;
 mod parked;
+mod retention;
 mod tree;
 mod versions;
 mod waits;

@@ -1,9 +1,10 @@
 //! Answers, as JSON that people's tools can rely on: keys are added and not taken away.
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
-//! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
+//! `handler/archive.rs` the archive, `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
 //! `handler/tree.rs` how the kernel itself is.
 
+mod archive;
 mod definitions;
 mod inbox;
 mod known;
@@ -35,6 +36,8 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Facts { system, external } => known::facts(journal, system, external),
         Request::Contacts { like } => known::contacts(journal, like),
         Request::Verify => known::verified(seen),
+        Request::Segments => archive::list(seen),
+        Request::VerifyArchive => archive::verified(seen),
         Request::Workflows => definitions::workflows(seen),
         Request::Workflow { workflow } => definitions::workflow(seen, workflow),
         Request::Policy { version } => definitions::policy(seen, *version),
@@ -42,6 +45,7 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         | Request::Ready
         | Request::Drain { .. }
         | Request::Migration { .. }
+        | Request::Archive { .. }
         | Request::Decide { .. }
         | Request::Modify { .. }
         | Request::Start { .. }
@@ -73,6 +77,9 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         Request::Tree => tree::tree(soloist),
         Request::Ready => to_json(&soloist.readiness()),
         Request::Drain { seconds } => tree::drain(soloist, seconds).await,
+        Request::Archive { older_than_ms, by } => {
+            archive::archive(soloist, older_than_ms, by.as_deref()).await
+        }
         Request::Decide { item, decision, by } => {
             inbox::decide(soloist, &item, decision, by.as_deref()).await
         }

@@ -42,6 +42,10 @@ pub enum Request {
     },
     /// Check the journal's hash chain from its first record to its last.
     Verify,
+    /// List the segments that runs were archived in.
+    Segments,
+    /// Check the chain through live records and segments.
+    VerifyArchive,
     /// List the workflows, each in its newest version.
     Workflows,
     /// Show a workflow as it was added.
@@ -71,6 +75,15 @@ pub enum Request {
     Drain {
         /// How long to wait, in seconds.
         seconds: u32,
+    },
+    /// Move runs that have been over for long into a segment.
+    Archive {
+        /// For how long, in milliseconds; as is configured if absent.
+        #[serde(default)]
+        older_than_ms: Option<u64>,
+        /// Who, if not the operator.
+        #[serde(default)]
+        by: Option<String>,
     },
     /// Decide about a waiting item.
     Decide {
@@ -160,6 +173,7 @@ impl Request {
     pub fn acts(&self) -> bool {
         match self {
             Self::Drain { .. }
+            | Self::Archive { .. }
             | Self::Decide { .. }
             | Self::Modify { .. }
             | Self::Start { .. }
@@ -177,6 +191,8 @@ impl Request {
             | Self::Facts { .. }
             | Self::Contacts { .. }
             | Self::Verify
+            | Self::Segments
+            | Self::VerifyArchive
             | Self::Workflows
             | Self::Workflow { .. }
             | Self::Policy { .. }

@@ -7,7 +7,7 @@
 mod contents;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,11 +18,10 @@ use crate::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
         Stopped, StreamSeq, Synced,
         archive::{
-            self, Files, Place, SealError, Sealed, Segment, Selection, Shelf, Slot, Source,
-            read_blob, read_record, read_stream, unpack,
+            self, Files, SealError, Sealed, Segment, Selection, Shelf, Slot, read_blob,
+            read_record, unpack,
         },
-        format,
-        sequencer::{Placed, Sealing, Sequencer, StreamHead},
+        sequencer::{Sealing, Sequencer},
     },
     payload::Digest,
 };
@@ -175,7 +174,7 @@ impl State {
         let placed = self
             .sequencer
             .place(&mut append, |stream| Ok(contents.streams.get(stream).copied()))?;
-        let mut undo = Undo { records: placed.len(), ..Undo::default() };
+        let mut undo = Undo::of(placed.len());
         let mut bytes = Vec::new();
         for record in placed {
             self.stats.bytes += contents.push(record, &mut undo, &mut bytes);

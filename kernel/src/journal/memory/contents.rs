@@ -35,13 +35,20 @@ pub(super) struct Contents {
 /// What an append replaced, in the order in which it did.
 #[derive(Default)]
 pub(super) struct Undo {
-    pub(super) records: usize,
+    records: usize,
     archived: Vec<Slot>,
     streams: Vec<(StreamId, Option<StreamHead>)>,
     snapshots: Vec<(StreamId, Option<Snapshot>)>,
     projections: Vec<(Row, Option<Vec<u8>>)>,
     blobs: Vec<(Digest, Option<Arc<[u8]>>)>,
     places: Vec<(Digest, Option<Place>)>,
+}
+
+impl Undo {
+    /// Of an append of so many records.
+    pub(super) fn of(records: usize) -> Self {
+        Self { records, ..Self::default() }
+    }
 }
 
 impl Contents {
