@@ -205,7 +205,7 @@ impl RunsActor {
             return Ok(());
         }
         if !self.active.contains(&run) {
-            if let Some(archived) = archived::find(&*self.context.journal, &run)? {
+            if let Some(archived) = views::archived(&*self.context.journal, &run)? {
                 archived::answer(&self.context, asked, &archived);
                 return Ok(());
             }

@@ -190,14 +190,6 @@ mutants! {
     MemoryBehind = "memory-behind"
         breaks "memory is the projection of the log",
 
-    // Keeping.
-    /// What is archived leaves the journal before the file that it goes to is fsynced.
-    ArchivedBeforeSynced = "archived-before-synced"
-        breaks "nothing leaves the journal before its copy is safe",
-    /// The id of a run that was archived is free for another.
-    TombstoneForgotten = "tombstone-forgotten"
-        breaks "an id that was used is never used for anything else",
-
     // Time.
     /// Timers on disk are not looked at when the kernel starts.
     DueForgotten = "due-forgotten"

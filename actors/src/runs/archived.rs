@@ -2,8 +2,6 @@
 
 use soloist_kernel::{
     id::RunId,
-    journal::{Journal, ReadError},
-    mutant::{Mutant, planted},
     run::{ArchivedRun, Refusal},
 };
 
@@ -13,14 +11,6 @@ use crate::{
     run::{Asked, end_of},
     views,
 };
-
-/// The run `id`, if it is archived.
-pub(super) fn find(journal: &dyn Journal, id: &RunId) -> Result<Option<ArchivedRun>, ReadError> {
-    if planted(Mutant::TombstoneForgotten) {
-        return Ok(None);
-    }
-    views::archived(journal, id)
-}
 
 /// Answers what is asked of `archived`.
 pub(super) fn answer(context: &Context, asked: Asked, archived: &ArchivedRun) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use soloist_kernel::{
     journal::{
-        Journal, StreamSeq,
+        StreamSeq,
         archive::{audit, segments, stream},
     },
     run::RunSummary,
@@ -32,7 +32,7 @@ impl Agent for Echo {
     }
 }
 
-const SAY: &str = "name='say'\n[[step]]\nname='one'\nagent='echo'\ninput='input'";
+const SAY: &str = "name='say'\n[[step]]\nname='one'\nagent='echo'";
 const MANY: &str = "name='many'\n[[step]]\nname='each'\nmap='input'\nagent='echo'";
 const ASK: &str = "name='ask'\n[[step]]\nname='go'\napprove='Go?'";
 const DAY: Duration = Duration::from_secs(86_400);

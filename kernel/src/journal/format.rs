@@ -323,7 +323,8 @@ mod tests {
             bytes[at] = byte;
             decode(Seq(300), &bytes).unwrap_err()
         };
-        assert!(matches!(with(0, 2), Unreadable::Newer { found: 2 }));
+        assert!(matches!(with(0, 3), Unreadable::Newer { found: 3 }));
+        assert!(matches!(with(0, 2), Unreadable::Stub));
         assert!(matches!(with(0, 0), Unreadable::NoSuchVersion { found: 0 }));
         assert!(matches!(decode(Seq(300), &[]), Err(Unreadable::TooShort { bytes: 0 })));
         assert!(matches!(decode(Seq(300), &bytes[..30]), Err(Unreadable::TooShort { bytes: 30 })));
@@ -331,5 +332,20 @@ mod tests {
         assert!(matches!(decode(Seq(4), &bytes), Err(Unreadable::Misplaced { found: Seq(300) })));
         let name_at = bytes.windows(4).position(|window| window == b"run:").unwrap();
         assert!(matches!(with(name_at, b'!'), Unreadable::Name(_)));
+    }
+
+    #[test]
+    fn a_stub_reads_as_it_was_written_and_any_flipped_bit_is_found() {
+        let place = Place { segment: SegmentId(3), at: 124 };
+        let stub = Stub { seq: Seq(7), hash: Digest([0xab; 32]), place };
+        let bytes = encode_stub(&stub);
+        assert_eq!(bytes.len(), STUB_LEN + 4);
+        assert_eq!(decode_slot(Seq(7), &bytes).unwrap(), Slot::Archived(stub));
+        assert!(decode_slot(Seq(8), &bytes).is_err(), "it is that of another record");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_slot(Seq(7), &flipped).is_err(), "bit {bit}");
+        }
     }
 }

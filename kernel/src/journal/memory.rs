@@ -144,9 +144,6 @@ impl MemoryJournal {
         for (_, done) in waiters {
             done(Err(stopped.clone()));
         }
-        if let Crash::PowerLoss { .. } = crash {
-            self.archive.lose_unsynced();
-        }
         Self::holding(self.syncing, contents, self.archive.clone())
     }
 

@@ -11,7 +11,6 @@ use crate::{
         Append, AppendError, Entry, PROJECTION_KEY_BYTES_MAX, RECORD_BYTES_MAX, Seq, StreamSeq,
         archive::{Place, Segment},
     },
-    mutant::{Mutant, planted},
     payload::Digest,
 };
 
@@ -201,9 +200,6 @@ impl Sequencer {
             }
         }
         self.heads.extend(segment.heads.iter().cloned());
-        if planted(Mutant::TombstoneForgotten) {
-            self.heads.retain(|_, head| head.place.is_none());
-        }
         Ok(())
     }
 

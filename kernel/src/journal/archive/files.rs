@@ -10,10 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    journal::head::sync_dir,
-    mutant::{Mutant, planted},
-};
+use crate::journal::head::sync_dir;
 
 /// The folder of segments within the journal's.
 const FOLDER: &str = "archive";
@@ -104,34 +101,24 @@ impl Files for Folder {
     }
 }
 
-/// Segment files in memory. It outlives the journal that wrote them, as a disk does.
+/// Segment files in memory. They are durable at once, and outlive the journal that wrote them, as a disk does.
 #[derive(Default)]
-pub(in crate::journal) struct Shelf(Mutex<BTreeMap<String, Written>>);
-
-struct Written {
-    bytes: Arc<[u8]>,
-    synced: bool,
-}
+pub(in crate::journal) struct Shelf(Mutex<BTreeMap<String, Arc<[u8]>>>);
 
 impl Shelf {
-    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Written>> {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Arc<[u8]>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was not synced is gone.
-    pub(in crate::journal) fn lose_unsynced(&self) {
-        self.files().retain(|_, file| file.synced);
     }
 }
 
 impl Files for Shelf {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let files = self.files();
-        Ok(files.iter().map(|(name, file)| (name.clone(), file.bytes.len() as u64)).collect())
+        Ok(files.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect())
     }
 
     fn read(&self, name: &str, at: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
-        let Some(bytes) = self.files().get(name).map(|file| file.bytes.clone()) else {
+        let Some(bytes) = self.files().get(name).cloned() else {
             return Ok(None);
         };
         let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
@@ -141,9 +128,7 @@ impl Files for Shelf {
     fn write(&self, name: &str, fill: Fill<'_>) -> io::Result<()> {
         let mut bytes = io::Cursor::new(Vec::new());
         fill(&mut bytes)?;
-        let synced = !planted(Mutant::ArchivedBeforeSynced);
-        let written = Written { bytes: bytes.into_inner().into(), synced };
-        self.files().insert(name.to_owned(), written);
+        self.files().insert(name.to_owned(), bytes.into_inner().into());
         Ok(())
     }
 }

@@ -13,7 +13,6 @@ use crate::{
         format,
         sequencer::{Placed, StreamHead},
     },
-    mutant::{Mutant, planted},
     payload::Digest,
 };
 
@@ -97,11 +96,7 @@ impl Contents {
             undo.archived.push(std::mem::replace(&mut self.slots[index], Slot::Archived(*stub)));
         }
         for (stream, head) in &segment.heads {
-            let before = match planted(Mutant::TombstoneForgotten) {
-                true => self.streams.remove(stream),
-                false => self.streams.insert(stream.clone(), *head),
-            };
-            undo.streams.push((stream.clone(), before));
+            undo.streams.push((stream.clone(), self.streams.insert(stream.clone(), *head)));
             undo.snapshots.push((stream.clone(), self.snapshots.remove(stream)));
         }
         for (digest, place) in segment.blobs.iter().filter(|(digest, _)| !kept.contains(digest)) {
