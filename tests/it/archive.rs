@@ -13,7 +13,7 @@ use soloist::{
 };
 use tempfile::TempDir;
 
-use crate::support::{root, soloist};
+use crate::support::{binary::soloist, root};
 
 /// What a journal of format 1 held, as the program that wrote it said.
 const RECORDS: u64 = 110;

@@ -76,27 +76,26 @@ async fn what_is_over_is_archived_and_its_id_stays_its_own() {
     assert_eq!(shown.records, before.records);
     check_whole(&soloist);
 
-    for house in [house.after(soloist).await] {
-        let soloist = kernel(&house).open().await.unwrap();
-        let again = soloist.start("say", "old", &json!([1, large])).await.unwrap();
-        assert!(!again.is_new());
-        assert_eq!(completed(&soloist, "old").await, json!([1, large]));
-        for (workflow, input) in [("say", json!([2])), ("many", json!([1, large]))] {
-            let other = soloist.start(workflow, "old", &input).await.err().unwrap();
-            assert!(matches!(other, StartError::IdInUse { .. }), "{other}");
-        }
-        let ended = soloist.abort_run("old", "no").await.unwrap_err().to_string();
-        assert!(ended.contains("archived in segment file 00000001.segment"), "{ended}");
-        assert_eq!(row(&soloist, "family").status, "completed");
-        let head = soloist.journal().stream_head(&row(&soloist, "old").run.stream()).unwrap();
-        assert_eq!(head.0, shown.records.len() as u64, "nothing was added");
-        assert_eq!(soloist.archive(Some(DAY)).await.unwrap(), Archived::default());
-        let sealed = segments(soloist.journal()).unwrap();
-        assert_eq!(sealed.len(), 1);
-        assert_eq!(soloist.journal().stream_head(&stream()).unwrap(), StreamSeq(1));
-        check_whole(&soloist);
-        soloist.shutdown().await.unwrap();
+    let house = house.after(soloist).await;
+    let soloist = kernel(&house).open().await.unwrap();
+    let again = soloist.start("say", "old", &json!([1, large])).await.unwrap();
+    assert!(!again.is_new());
+    assert_eq!(completed(&soloist, "old").await, json!([1, large]));
+    for (workflow, input) in [("say", json!([2])), ("many", json!([1, large]))] {
+        let other = soloist.start(workflow, "old", &input).await.err().unwrap();
+        assert!(matches!(other, StartError::IdInUse { .. }), "{other}");
     }
+    let ended = soloist.abort_run("old", "no").await.unwrap_err().to_string();
+    assert!(ended.contains("archived in segment file 00000001.segment"), "{ended}");
+    assert_eq!(row(&soloist, "family").status, "completed");
+    let head = soloist.journal().stream_head(&row(&soloist, "old").run.stream()).unwrap();
+    assert_eq!(head.0, shown.records.len() as u64, "nothing was added");
+    assert_eq!(soloist.archive(Some(DAY)).await.unwrap(), Archived::default());
+    let sealed = segments(soloist.journal()).unwrap();
+    assert_eq!(sealed.len(), 1);
+    assert_eq!(soloist.journal().stream_head(&stream()).unwrap(), StreamSeq(1));
+    check_whole(&soloist);
+    soloist.shutdown().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,7 +157,7 @@ impl Auditor<'_> {
                 vec![]
             }
         };
-        let mut before = Digest(Head::EMPTY.hash.0);
+        let mut before = Head::EMPTY.hash;
         for (index, segment) in segments.iter().enumerate() {
             let file = segment.id.file();
             if segment.id.0 != index as u64 + 1 || segment.previous != before {

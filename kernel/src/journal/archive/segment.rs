@@ -207,19 +207,18 @@ pub(super) fn records(raw: &[u8]) -> impl Iterator<Item = Option<(Seq, &[u8])>> 
         if rest.is_empty() {
             return None;
         }
-        let next = (|| {
-            let (seq, after) = rest.split_first_chunk::<8>()?;
-            let (len, after) = after.split_first_chunk::<8>()?;
-            let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
-            let (stored, after) = after.split_at_checked(len)?;
-            rest = after;
-            Some((Seq(u64::from_le_bytes(*seq)), stored))
-        })();
-        if next.is_none() {
-            rest = &[];
-        }
-        Some(next)
+        let next = split_record(rest);
+        rest = next.map_or(&[], |(_, _, after)| after);
+        Some(next.map(|(seq, stored, _)| (seq, stored)))
     })
+}
+
+fn split_record(bytes: &[u8]) -> Option<(Seq, &[u8], &[u8])> {
+    let (seq, after) = bytes.split_first_chunk::<8>()?;
+    let (len, after) = after.split_first_chunk::<8>()?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
+    let (stored, after) = after.split_at_checked(len)?;
+    Some((Seq(u64::from_le_bytes(*seq)), stored, after))
 }
 
 #[cfg(test)]
