@@ -62,6 +62,7 @@ pub struct Builder {
     active_max: Option<usize>,
     snapshot_every: Option<u64>,
     paused: Option<String>,
+    retention: Option<Duration>,
     services: Vec<Services>,
     stage: Option<Arc<Stage>>,
 }
@@ -192,6 +193,12 @@ impl Builder {
         self
     }
 
+    /// Archives runs that have been over for `after`, rather than keeping them for ever: see [`Soloist::archive`].
+    pub fn retention(mut self, after: Duration) -> Self {
+        self.retention = Some(after);
+        self
+    }
+
     /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
     /// opened for it.
     ///
@@ -295,6 +302,7 @@ impl Builder {
             shares,
             gates: Gates::default(),
             active_max: self.active_max.unwrap_or(ACTIVE_MAX),
+            retention: self.retention,
             snapshot_every: self.snapshot_every.unwrap_or(SNAPSHOT_EVERY),
             // A fork takes nothing in by itself.
             draining: AtomicBool::new(self.stage.is_some()),

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use soloist_connectors::Env;
@@ -71,6 +72,8 @@ pub(crate) struct Context {
     pub(crate) gates: Gates,
     /// Most runs that are active at once.
     pub(crate) active_max: usize,
+    /// How long after its end a run is archived; never if absent.
+    pub(crate) retention: Option<Duration>,
     /// Fewest records between two snapshots of a run.
     pub(crate) snapshot_every: u64,
     /// What a fork is answered from; `None` in every other kernel.

@@ -17,6 +17,7 @@
 //!  ├─ timers        wakes runs when something is due in them
 //!  ├─ events        delivers events to workflows, agents and runs
 //!  ├─ schedules     starts runs by the calendar
+//!  ├─ retention     archives runs that have been over for long
 //!  └─ services      (one_for_one)   the host's own loops
 //! ```
 //!
@@ -55,6 +56,7 @@ mod panics;
 mod pauses;
 mod policies;
 mod registry;
+mod retention;
 mod rollouts;
 mod root;
 mod run;
@@ -82,6 +84,7 @@ pub use health::{Drained, Readiness};
 pub use intervene::Ending;
 pub use mounting::MountError;
 pub use pauses::hold;
+pub use retention::{ArchiveRunsError, Archived};
 pub use rollouts::{Arm, Comparison, compare};
 pub use service::Services;
 pub use supervisor::{AutoShutdown, Restart, Strategy};

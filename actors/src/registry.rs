@@ -9,7 +9,8 @@ use std::{
 use soloist_kernel::id::{AgentName, ConnectorName};
 
 use crate::{
-    actor::Address, agents, connector, events, intake, memory, runs, schedules, supervisor, timers,
+    actor::Address, agents, connector, events, intake, memory, retention, runs, schedules,
+    supervisor, timers,
 };
 
 /// The addresses of one kernel's actors.
@@ -26,6 +27,7 @@ struct Inner {
     timers: Option<Address<timers::Message>>,
     events: Option<Address<events::Message>>,
     schedules: Option<Address<schedules::Message>>,
+    retention: Option<Address<retention::Message>>,
     connectors: BTreeMap<ConnectorName, Address<connector::Message>>,
     pools: BTreeMap<(AgentName, u32), Address<agents::Message>>,
     intakes: BTreeMap<ConnectorName, Address<intake::Message>>,
@@ -83,6 +85,14 @@ impl Registry {
 
     pub(crate) fn set_schedules(&self, actor: Address<schedules::Message>) {
         self.inner().schedules = Some(actor);
+    }
+
+    pub(crate) fn retention(&self) -> Option<Address<retention::Message>> {
+        self.inner().retention.clone()
+    }
+
+    pub(crate) fn set_retention(&self, actor: Address<retention::Message>) {
+        self.inner().retention = Some(actor);
     }
 
     pub(crate) fn connector(&self, name: &ConnectorName) -> Option<Address<connector::Message>> {

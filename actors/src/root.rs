@@ -19,6 +19,7 @@ use crate::{
     journal::JournalActor,
     log::Notifier,
     memory::MemoryActor,
+    retention::RetentionActor,
     runs::RunsActor,
     schedules::SchedulesActor,
     supervisor::{AutoShutdown, Flags, Restart, Shutdown, Spec, Strategy},
@@ -62,6 +63,7 @@ fn children(context: &Arc<Context>) -> Vec<Spec> {
         Spec::actor::<TimersActor>("timers", with()).shutdown(Shutdown::BrutalKill),
         Spec::actor::<EventsActor>("events", with()),
         Spec::actor::<SchedulesActor>("schedules", with()),
+        Spec::actor::<RetentionActor>("retention", with()),
         Spec::supervisor("services", ONE_FOR_ONE, context, move || {
             for_services.services.iter().map(|services| services.spec(&for_services)).collect()
         }),

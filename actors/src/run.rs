@@ -37,7 +37,7 @@ use soloist_kernel::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::{
-    active::Active,
+    active::{Active, end_of},
     asked::by_whom,
     line::{CallEnd, CallGuard, CallLine, Line, Purpose, TurnEnd, TurnGuard, WriteId},
 };

@@ -7,6 +7,7 @@
 //! is set aside as an incident with its evidence, and its neighbours do not notice.
 
 mod active;
+mod archived;
 pub(crate) mod aside;
 
 use std::{
@@ -212,6 +213,10 @@ impl RunsActor {
             return Ok(());
         }
         if !self.active.contains(&run) {
+            if let Some(archived) = views::archived(&*self.context.journal, &run)? {
+                archived::answer(&self.context, asked, &archived);
+                return Ok(());
+            }
             if let Asked::Begin(begin) = &asked
                 && let Some(refusal) = self.overload(begin)
             {

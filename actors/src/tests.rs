@@ -6,6 +6,7 @@ mod incidents;
 mod labels;
 mod limits;
 mod parked;
+mod retention;
 mod rollouts;
 mod travel;
 mod tree;

@@ -11,7 +11,7 @@ use soloist_kernel::{
     incident::{self, Incident},
     journal::{Journal, ProjectionKey, ReadError, Record, StreamSeq},
     rollout::{self, Rollouts},
-    run::{self, Occurrence, Run, project},
+    run::{self, ArchivedRun, Fetch, Occurrence, Run, archived::ARCHIVED, project},
     time::Timestamp,
     workflow::Library,
 };
@@ -128,14 +128,28 @@ pub fn set_aside(journal: &dyn Journal, run: &RunId) -> Result<Option<InboxId>, 
     Ok(found.and_then(|bytes| InboxId::new(String::from_utf8_lossy(&bytes)).ok()))
 }
 
-/// The runs, newest first by their last event; at most [`LIST_MAX`] that are active and as many that are over.
+/// Where the rows of runs are.
+const TABLES: [&str; 3] = [project::ACTIVE, project::FINISHED, ARCHIVED];
+
+/// What is kept at hand of the run `id`, if it is archived.
+///
+/// # Errors
+///
+/// [`ReadError`].
+pub fn archived(journal: &dyn Journal, id: &RunId) -> Result<Option<ArchivedRun>, ReadError> {
+    let found = journal.projection(&ProjectionKey::new(ARCHIVED, id.as_str()))?;
+    Ok(found.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The runs, newest first by their last event; at most [`LIST_MAX`] that are active, as many that are over, and as many that
+/// are archived.
 ///
 /// # Errors
 ///
 /// [`ReadError`].
 pub fn runs(journal: &dyn Journal) -> Result<Vec<RunSummary>, ReadError> {
     let mut runs = vec![];
-    for table in [project::ACTIVE, project::FINISHED] {
+    for table in TABLES {
         let found = journal.projections(table, "", "", LIST_MAX)?;
         runs.extend(
             found.iter().filter_map(|(_, bytes)| serde_json::from_slice::<RunSummary>(bytes).ok()),
@@ -162,7 +176,7 @@ pub fn run(journal: &dyn Journal, id: &RunId) -> Result<Option<RunView>, ReadErr
 ///
 /// [`ReadError`].
 pub fn summary(journal: &dyn Journal, id: &RunId) -> Result<Option<RunSummary>, ReadError> {
-    for table in [project::ACTIVE, project::FINISHED] {
+    for table in TABLES {
         let found = journal.projection(&ProjectionKey::new(table, id.as_str()))?;
         if let Some(summary) = found.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(Some(summary));
@@ -261,12 +275,22 @@ pub(crate) fn fold(
     from: Option<Run>,
     library: &dyn Library,
 ) -> Result<Option<Run>, ReadError> {
+    fold_with(journal, id, from, library, &|digest| journal.blob(digest))
+}
+
+/// As [`fold`], with large payloads from `fetch`.
+pub(crate) fn fold_with(
+    journal: &dyn Journal,
+    id: &RunId,
+    from: Option<Run>,
+    library: &dyn Library,
+    fetch: Fetch<'_>,
+) -> Result<Option<Run>, ReadError> {
     let after = from.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
     let mut folded = from;
     for record in journal.stream(&id.stream(), after)? {
         let damaged = |problem: String| ReadError::Damaged { seq: record.seq, problem };
-        let fetch = |digest: &_| journal.blob(digest);
-        let events = run::decode(record.entry.version, &record.entry.payload, &fetch)
+        let events = run::decode(record.entry.version, &record.entry.payload, fetch)
             .map_err(|error| damaged(error.to_string()))?;
         folded = Run::fold(folded, id, events, record.entry.at, library).map_err(damaged)?;
         if let Some(run) = &mut folded {

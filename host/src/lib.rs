@@ -38,10 +38,11 @@
 //! sees in [`operator`].
 
 pub use soloist_actors::{
-    Agent, AutoShutdown, Branch, Builder, DecideError, Drained, EmitError, Failure, Halted, Kind,
-    Migration, MountError, OpenError, PullError, Pulled, Question, ReadOnly, Readiness, Restart,
-    RunEnd, RunHandle, Services, SetError, Soloist, StartError, Stats, Strategy, Transactional,
-    TreeEvent, TreeNode, Turn, TurnError, measure, travel, views,
+    Agent, ArchiveRunsError, Archived, Arm, AutoShutdown, Branch, Builder, Comparison, DecideError,
+    Drained, EmitError, Ending, Failure, Halted, Kind, Migration, MountError, OpenError, PullError,
+    Pulled, Question, ReadOnly, Readiness, Restart, RunEnd, RunHandle, Services, SetError, Soloist,
+    StartError, Stats, Strategy, Transactional, TreeEvent, TreeNode, Turn, TurnError, compare,
+    measure, travel, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{

@@ -20,8 +20,9 @@
 //!
 //! Implementations: [`fjall`] on disk, [`memory`] for tests and the simulator. [`record`] is the envelope, `format.rs`
 //! answers "can I read this?", `head.rs` is the anchor, `doctor.rs` repairs or refuses what a power loss left behind,
-//! [`carried`] has records on their own, away from their journal.
+//! [`archive`] is where what is over goes, [`carried`] has records on their own, away from their journal.
 
+pub mod archive;
 pub mod carried;
 mod doctor;
 pub mod fjall;
@@ -41,6 +42,7 @@ pub use format::{FORMAT_VERSION, Unreadable};
 pub use head::Head;
 pub use record::{Entry, Record, Seq, StreamSeq};
 
+use self::archive::{ArchiveError, Files, Sealed, SegmentId, Selection, Slot};
 use crate::{id::StreamId, payload::Digest};
 
 /// Most bytes that may wait to be written. Over it, [`Journal::append`] refuses with [`AppendError::Busy`], which hands it back: the disk is
@@ -69,6 +71,8 @@ pub struct Append {
     pub blobs: Vec<(Digest, Arc<[u8]>)>,
     /// Snapshots of streams as of their last record in this append.
     pub snapshots: Vec<(StreamId, Vec<u8>)>,
+    /// A segment whose records leave the live journal with this append: see [`archive`].
+    pub archive: Option<Arc<archive::Segment>>,
 }
 
 /// The place of a projection: a table, and a key within it. Tables and keys sort as bytes.
@@ -155,6 +159,20 @@ pub enum AppendError {
         /// Its size.
         bytes: usize,
     },
+    /// The stream is archived, and has ended for good.
+    #[error("stream {stream} is archived in {segment}, and nothing is added to what is archived")]
+    Archived {
+        /// The stream.
+        stream: StreamId,
+        /// Where it is.
+        segment: SegmentId,
+    },
+    /// The segment of the append is not the one that was sealed last.
+    #[error("another segment was sealed since {segment} was; seal it again")]
+    Resealed {
+        /// The segment of the append.
+        segment: SegmentId,
+    },
     /// Over [`PENDING_BYTES_MAX`]. The caller may try again when some of it is written.
     #[error(
         "{PENDING_BYTES_MAX} bytes already wait to be written; the disk is slower than the work, try again later"
@@ -191,6 +209,9 @@ pub enum ReadError {
         /// What does not fit.
         problem: String,
     },
+    /// It is archived and cannot be read there.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
 }
 
 /// Called once, when everything up to a record is fsynced or the journal has stopped.
@@ -222,12 +243,19 @@ pub trait Journal: Send + Sync + 'static {
     /// [`ReadError`].
     fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError>;
 
-    /// Up to `limit` records with a sequence number of `from` and more, in order.
+    /// Up to `limit` records with a sequence number of `from` and more, in order, live or archived.
     ///
     /// # Errors
     ///
     /// [`ReadError`].
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError>;
+
+    /// As [`records`](Self::records), without reading what is archived: of that, what is left here.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError>;
 
     /// The records of `stream` after its record `after`, in order. `StreamSeq(0)` is before the first.
     ///
@@ -277,6 +305,13 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// [`ReadError`], also if the stored bytes do not have that hash.
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
+
+    /// Copies what is selected into the next segment and calls `done` when that is on disk; nothing has left the journal
+    /// then. Appending the segment as [`Append::archive`] takes it out. Each sealing makes the one before it void.
+    fn seal(&self, of: Selection, done: Sealed);
+
+    /// Where segments lie.
+    fn archive(&self) -> &dyn Files;
 
     /// The last record that is fsynced.
     fn head(&self) -> Head;

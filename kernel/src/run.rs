@@ -13,6 +13,7 @@
 //! `project.rs` what is written beside the events, `stored.rs` how events are kept.
 
 mod advance;
+pub mod archived;
 mod awaited;
 mod command;
 mod decide;
@@ -28,6 +29,7 @@ mod stored;
 mod unwind;
 mod work;
 
+pub use archived::{ArchivedRun, is_archivable};
 pub use awaited::{
     Answer, Awaited, Awaits, Child, ChildEnd, ChildOf, Occurrence, Question, child_id,
 };

@@ -36,6 +36,7 @@ mod text;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use diff::Change;
+pub use duration::parse as parse_duration;
 pub use graph::{Await, Body, Compensate, OnFailure, Priority, Step, Trigger, Work};
 pub use intent::{Intent, find_intent};
 pub use library::Library;

@@ -2,9 +2,10 @@
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
 //! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side,
-//! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
-//! `handler/tree.rs` how the kernel itself is, [`travel`] what was, and what would have been.
+//! `handler/archive.rs` the archive, `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and
+//! whether the journal is well, `handler/tree.rs` how the kernel itself is, [`travel`] what was, and what would have been.
 
+mod archive;
 mod control;
 mod definitions;
 mod inbox;
@@ -42,6 +43,8 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Facts { system, external } => known::facts(journal, system, external),
         Request::Contacts { like } => known::contacts(journal, like),
         Request::Verify => known::verified(seen),
+        Request::Segments => archive::list(seen),
+        Request::VerifyArchive => archive::verified(seen),
         Request::Workflows => definitions::workflows(seen),
         Request::Workflow { workflow } => definitions::workflow(seen, workflow),
         Request::Policy { version } => definitions::policy(seen, *version),
@@ -52,6 +55,7 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         | Request::Drain { .. }
         | Request::Fork { .. }
         | Request::Migration { .. }
+        | Request::Archive { .. }
         | Request::Decide { .. }
         | Request::Modify { .. }
         | Request::Start { .. }
@@ -91,6 +95,9 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         Request::Tree => tree::tree(soloist),
         Request::Ready => to_json(&soloist.readiness()),
         Request::Drain { seconds } => tree::drain(soloist, seconds).await,
+        Request::Archive { older_than_ms, by } => {
+            archive::archive(soloist, older_than_ms, by.as_deref()).await
+        }
         Request::Decide { item, decision, by } => {
             inbox::decide(soloist, &item, decision, by.as_deref()).await
         }

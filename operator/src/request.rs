@@ -72,6 +72,10 @@ pub enum Request {
     },
     /// Check the journal's hash chain from its first record to its last.
     Verify,
+    /// List the segments that runs were archived in.
+    Segments,
+    /// Check the chain through live records and segments.
+    VerifyArchive,
     /// List the workflows, each in its newest version.
     Workflows,
     /// Show a workflow as it was added.
@@ -105,6 +109,15 @@ pub enum Request {
     Drain {
         /// How long to wait, in seconds.
         seconds: u32,
+    },
+    /// Move runs that have been over for long into a segment.
+    Archive {
+        /// For how long, in milliseconds; as is configured if absent.
+        #[serde(default)]
+        older_than_ms: Option<u64>,
+        /// Who, if not the operator.
+        #[serde(default)]
+        by: Option<String>,
     },
     /// Decide about a waiting item.
     Decide {
@@ -255,6 +268,7 @@ impl Request {
     pub fn acts(&self) -> bool {
         match self {
             Self::Drain { .. }
+            | Self::Archive { .. }
             | Self::Decide { .. }
             | Self::Modify { .. }
             | Self::Start { .. }
@@ -283,6 +297,8 @@ impl Request {
             | Self::Facts { .. }
             | Self::Contacts { .. }
             | Self::Verify
+            | Self::Segments
+            | Self::VerifyArchive
             | Self::Workflows
             | Self::Workflow { .. }
             | Self::Policy { .. }

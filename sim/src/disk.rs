@@ -7,7 +7,7 @@
 mod real;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use soloist_kernel::{
     journal::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
         Stopped, StreamSeq, Synced,
+        archive::{Files, Sealed, Selection, Slot},
         memory::{Crash, MemoryJournal, Syncing},
     },
     payload::Digest,
@@ -32,6 +33,9 @@ use crate::{
 
 /// Longest that an fsync takes, in milliseconds of virtual time.
 const FSYNC_MS_MAX: u64 = 3;
+
+/// Longer than any segment takes that is not stuck, in real time.
+const SEALING: Duration = Duration::from_secs(30);
 
 /// What a simulation keeps its journal on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +71,9 @@ impl Disk {
     pub(crate) fn holding(appends: &[Append]) -> Result<Self, AppendError> {
         let model = Arc::new(MemoryJournal::new(Syncing::Manual));
         for append in appends {
-            model.append(append.clone())?;
+            let append = resealed(&*model, append.clone())
+                .map_err(|reason| Stopped { reason: reason.into() })?;
+            model.append(append)?;
         }
         model.sync_now();
         Ok(Self { model, real: None, kept: None })
@@ -143,6 +149,17 @@ impl Disk {
             Err((invariant, problem)) => world.violated(invariant, problem),
         }
     }
+}
+
+/// `append` with its segment, if it has one, sealed by `journal`: a segment is taken only by the journal that sealed it.
+fn resealed(journal: &dyn Journal, mut append: Append) -> Result<Append, String> {
+    if let Some(segment) = append.archive.take() {
+        let (told, heard) = mpsc::channel();
+        journal.seal(segment.of.clone(), Box::new(move |sealed| drop(told.send(sealed))));
+        let sealed = heard.recv_timeout(SEALING).map_err(|problem| problem.to_string())?;
+        append.archive = Some(Arc::new(sealed.map_err(|problem| problem.to_string())?));
+    }
+    Ok(append)
 }
 
 /// The journal as a process of the simulation has it.
@@ -325,6 +342,22 @@ impl Journal for SimJournal {
 
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
         self.contents().records(from, limit)
+    }
+
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError> {
+        self.contents().slots(from, limit)
+    }
+
+    fn seal(&self, of: Selection, done: Sealed) {
+        if let Some(stopped) = self.waiting().stopped.clone() {
+            return done(Err(stopped.into()));
+        }
+        // The files are sealed with the append, by what is on them.
+        self.model.seal(of, done);
+    }
+
+    fn archive(&self) -> &dyn Files {
+        self.contents().archive()
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {

@@ -3,6 +3,7 @@
 mod support;
 
 mod approvals;
+mod archive;
 mod cli;
 mod definitions;
 mod demo;

@@ -19,7 +19,9 @@ use soloist_kernel::{
     id::StreamId,
     journal::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
-        Stopped, StreamSeq, Synced, memory::MemoryJournal,
+        Stopped, StreamSeq, Synced,
+        archive::{Files, Sealed, Selection, Slot},
+        memory::MemoryJournal,
     },
     payload::{Digest, Payload},
     semantics::{Reversal, WriteSemantics},
@@ -99,6 +101,21 @@ impl Journal for Mortal {
 
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
         self.inner.records(from, limit)
+    }
+
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError> {
+        self.inner.slots(from, limit)
+    }
+
+    fn seal(&self, of: Selection, done: Sealed) {
+        match self.wire.is_tripped() {
+            true => done(Err(stopped().into())),
+            false => self.inner.seal(of, done),
+        }
+    }
+
+    fn archive(&self) -> &dyn Files {
+        self.inner.archive()
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {

@@ -38,7 +38,8 @@ pub enum RunEnd {
         /// The runs beneath it that it waits for.
         on: Vec<RunId>,
     },
-    /// Its actor died again and again, so it is set aside, and waits in the inbox as an incident.
+    /// Its actor died again and again, so it is set aside, and waits in the inbox as an incident; or it is archived, and cannot
+    /// be read there.
     SetAside {
         /// Why, and where to look.
         reason: String,

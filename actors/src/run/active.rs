@@ -315,24 +315,7 @@ impl Active {
     }
 
     fn end(&self) -> RunEnd {
-        let Some(run) = &self.run else { return RunEnd::Missing };
-        match &run.status {
-            Status::Completed { output } => RunEnd::Completed(output.value.clone()),
-            Status::Failed { cause: Cause::Step { step, error }, .. } => {
-                RunEnd::Failed { step: step.clone(), reason: error.message.clone() }
-            }
-            Status::Failed { cause: Cause::Aborted { reason, .. }, .. } => {
-                RunEnd::Aborted { reason: reason.clone() }
-            }
-            Status::Failed { cause: Cause::Cancelled { reason, .. }, .. } => {
-                RunEnd::Cancelled { reason: reason.clone() }
-            }
-            Status::Running | Status::Unwinding { .. } => {
-                let open = run.awaited().filter(|(_, _, awaited)| awaited.is_open());
-                let children = open.filter_map(|(_, _, awaited)| awaited.child());
-                RunEnd::Waiting { on: children.map(|child| child.run.clone()).collect() }
-            }
-        }
+        self.run.as_ref().map_or(RunEnd::Missing, end_of)
     }
 
     /// Loads the run from its journal: the newest snapshot and the records after it.
@@ -352,6 +335,27 @@ impl Active {
 impl TurnUnderWay {
     fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire) > 0
+    }
+}
+
+/// Where `run` has come to rest.
+pub(crate) fn end_of(run: &Run) -> RunEnd {
+    match &run.status {
+        Status::Completed { output } => RunEnd::Completed(output.value.clone()),
+        Status::Failed { cause: Cause::Step { step, error }, .. } => {
+            RunEnd::Failed { step: step.clone(), reason: error.message.clone() }
+        }
+        Status::Failed { cause: Cause::Aborted { reason, .. }, .. } => {
+            RunEnd::Aborted { reason: reason.clone() }
+        }
+        Status::Failed { cause: Cause::Cancelled { reason, .. }, .. } => {
+            RunEnd::Cancelled { reason: reason.clone() }
+        }
+        Status::Running | Status::Unwinding { .. } => {
+            let open = run.awaited().filter(|(_, _, awaited)| awaited.is_open());
+            let children = open.filter_map(|(_, _, awaited)| awaited.child());
+            RunEnd::Waiting { on: children.map(|child| child.run.clone()).collect() }
+        }
     }
 }
 

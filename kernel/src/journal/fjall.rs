@@ -17,6 +17,7 @@ mod lock;
 mod open;
 mod read;
 mod recover;
+mod sealing;
 mod store;
 mod writer;
 
@@ -41,6 +42,7 @@ use crate::{
     journal::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
         Stopped, StreamSeq, Synced,
+        archive::{Files, Folder, Sealed, Selection, Slot, Work},
     },
     payload::Digest,
 };
@@ -83,6 +85,7 @@ struct Shared {
     queue: Queue,
     anchor: Anchor,
     store: Store,
+    archive: Folder,
     _lock: Lock,
 }
 
@@ -99,6 +102,7 @@ impl FjallJournal {
             queue: Queue::new(head, checkpoint.seq, &options),
             anchor: Anchor::new(head),
             store,
+            archive: Folder::of(dir),
             _lock: lock,
         });
         let writer = start("soloist:journal", dir, {
@@ -192,15 +196,19 @@ impl Journal for FjallJournal {
     }
 
     fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
-        self.shared.store.record(seq)
+        self.shared.store.record(&self.shared.archive, seq)
     }
 
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
-        self.shared.store.records(from, limit)
+        self.shared.store.records(&self.shared.archive, from, limit)
+    }
+
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError> {
+        self.shared.store.slots(from, limit)
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {
-        self.shared.store.stream(stream, after)
+        self.shared.store.stream(&self.shared.archive, stream, after)
     }
 
     fn stream_head(&self, stream: &StreamId) -> Result<StreamSeq, ReadError> {
@@ -226,7 +234,16 @@ impl Journal for FjallJournal {
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
-        self.shared.store.blob(digest)
+        self.shared.store.blob(&self.shared.archive, digest)
+    }
+
+    fn seal(&self, of: Selection, done: Sealed) {
+        let (ticket, last) = self.shared.queue.begin_sealing();
+        self.sealing(Work { of, ticket, done }, last);
+    }
+
+    fn archive(&self) -> &dyn Files {
+        &self.shared.archive
     }
 
     fn head(&self) -> Head {

@@ -4,6 +4,9 @@
 //! is BLAKE3 over the hash of the record before and the envelope's bytes, so a record that is changed, moved or missing
 //! breaks the chain there. The stored types are not the domain types: [`Record`] may change freely, [`StoredEnvelopeV1`]
 //! never does, and a second version stands beside it.
+//!
+//! Version 1 is a record. Version 2 is the stub that is left of one that was archived, under the same key:
+//! `[2][hash: 32 bytes][segment: 8][block: 8][check: 4]`.
 
 use std::{borrow::Cow, fmt};
 
@@ -13,16 +16,25 @@ use thiserror::Error;
 use crate::{
     codec,
     id::{Actor, BadName, RunId, StreamId},
-    journal::{Entry, Record, Seq, StreamSeq},
+    journal::{
+        Entry, Record, Seq, StreamSeq,
+        archive::{Place, SegmentId, Slot, Stub},
+    },
     payload::Digest,
     time::Timestamp,
 };
 
 /// The newest format this program writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
-/// [`FORMAT_VERSION`] as it stands before each record.
-const RECORD_VERSION: u8 = FORMAT_VERSION as u8;
+/// What stands before a record.
+const RECORD_VERSION: u8 = 1;
+
+/// What stands before a stub.
+const STUB_VERSION: u8 = 2;
+
+/// The length of a stub without its check.
+const STUB_LEN: usize = 1 + 32 + 8 + 8;
 
 /// Bytes before the envelope: the version and the hash.
 const ENVELOPE_AT: usize = 1 + 32;
@@ -59,6 +71,9 @@ pub enum Unreadable {
     /// The envelope holds a name that is none.
     #[error("its envelope holds a bad name: {0}")]
     Name(#[from] BadName),
+    /// A stub that is not what was written.
+    #[error("what is left of it here, which says where it is archived, is damaged")]
+    Stub,
     /// The envelope says that it is another record.
     #[error("its envelope says that it is record {found}")]
     Misplaced {
@@ -110,14 +125,63 @@ pub(super) fn encode(
     hash
 }
 
-/// Reads the stored form of record `seq`. Whether it fits the chain is the caller's question.
+/// The hash that the record with the stored form `stored` has after one with the hash `before`; `None` if it is too short.
+pub(super) fn rehash(before: &Digest, stored: &[u8]) -> Option<Digest> {
+    stored.get(ENVELOPE_AT..).map(|envelope| chain(before, envelope))
+}
+
+/// The stored form of a stub.
+pub(super) fn encode_stub(stub: &Stub) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(STUB_LEN + 4);
+    bytes.push(STUB_VERSION);
+    bytes.extend(stub.hash.0);
+    bytes.extend(stub.place.segment.0.to_le_bytes());
+    bytes.extend(stub.place.at.to_le_bytes());
+    bytes.extend(stub_check(stub.seq, &bytes));
+    bytes
+}
+
+fn decode_stub(seq: Seq, bytes: &[u8]) -> Option<Stub> {
+    let (body, check) = bytes.split_at_checked(STUB_LEN)?;
+    if check != stub_check(seq, body) {
+        return None;
+    }
+    let number = |at: usize| body[at..].first_chunk().copied().map(u64::from_le_bytes);
+    let place = Place { segment: SegmentId(number(33)?), at: number(41)? };
+    Some(Stub { seq, hash: Digest(*body[1..].first_chunk()?), place })
+}
+
+/// The store checks what it keeps in tables; this also holds the stub to its place.
+fn stub_check(seq: Seq, body: &[u8]) -> [u8; 4] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seq.0.to_le_bytes());
+    hasher.update(body);
+    *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
+}
+
+/// Reads what is stored at `seq`: a record, or what is left of one. Whether it fits the chain is the caller's question.
 ///
 /// # Errors
 ///
 /// [`Unreadable`].
+pub(super) fn decode_slot(seq: Seq, bytes: &[u8]) -> Result<Slot, Unreadable> {
+    match bytes.first() {
+        Some(&STUB_VERSION) => decode_stub(seq, bytes).map(Slot::Archived).ok_or(Unreadable::Stub),
+        Some(_) | None => decode(seq, bytes).map(Slot::Live),
+    }
+}
+
+/// Reads the stored form of record `seq`. Whether it fits the chain is the caller's question.
+///
+/// # Errors
+///
+/// [`Unreadable`], also for a stub.
 pub(super) fn decode(seq: Seq, bytes: &[u8]) -> Result<Record, Unreadable> {
     let too_short = Unreadable::TooShort { bytes: bytes.len() };
     let Some((version, _)) = bytes.split_first() else { return Err(too_short) };
+    if *version == STUB_VERSION {
+        return Err(Unreadable::Stub);
+    }
     readable(u32::from(*version))?;
     let Some((hash, envelope)) = bytes[1..].split_first_chunk::<32>() else {
         return Err(too_short);
@@ -259,7 +323,8 @@ mod tests {
             bytes[at] = byte;
             decode(Seq(300), &bytes).unwrap_err()
         };
-        assert!(matches!(with(0, 2), Unreadable::Newer { found: 2 }));
+        assert!(matches!(with(0, 3), Unreadable::Newer { found: 3 }));
+        assert!(matches!(with(0, 2), Unreadable::Stub));
         assert!(matches!(with(0, 0), Unreadable::NoSuchVersion { found: 0 }));
         assert!(matches!(decode(Seq(300), &[]), Err(Unreadable::TooShort { bytes: 0 })));
         assert!(matches!(decode(Seq(300), &bytes[..30]), Err(Unreadable::TooShort { bytes: 30 })));
@@ -267,5 +332,20 @@ mod tests {
         assert!(matches!(decode(Seq(4), &bytes), Err(Unreadable::Misplaced { found: Seq(300) })));
         let name_at = bytes.windows(4).position(|window| window == b"run:").unwrap();
         assert!(matches!(with(name_at, b'!'), Unreadable::Name(_)));
+    }
+
+    #[test]
+    fn a_stub_reads_as_it_was_written_and_any_flipped_bit_is_found() {
+        let place = Place { segment: SegmentId(3), at: 124 };
+        let stub = Stub { seq: Seq(7), hash: Digest([0xab; 32]), place };
+        let bytes = encode_stub(&stub);
+        assert_eq!(bytes.len(), STUB_LEN + 4);
+        assert_eq!(decode_slot(Seq(7), &bytes).unwrap(), Slot::Archived(stub));
+        assert!(decode_slot(Seq(8), &bytes).is_err(), "it is that of another record");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_slot(Seq(7), &flipped).is_err(), "bit {bit}");
+        }
     }
 }

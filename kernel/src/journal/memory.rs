@@ -2,19 +2,26 @@
 //!
 //! It promises what the journal on disk promises and forgets what that one may forget: [`MemoryJournal::crash`] keeps all
 //! that was synced and, after a power loss, only a prefix of the rest. What an append changed is remembered until it is
-//! synced, so that a crash can undo it.
+//! synced, so that a crash can undo it (`memory/contents.rs`).
+
+mod contents;
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use self::contents::{Contents, Undo};
 use crate::{
     id::StreamId,
     journal::{
         Append, AppendError, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot, Stats,
-        Stopped, StreamSeq, Synced, format,
-        sequencer::{Placed, Sequencer, StreamHead},
+        Stopped, StreamSeq, Synced,
+        archive::{
+            self, Files, SealError, Sealed, Segment, Selection, Shelf, Slot, read_blob,
+            read_record, unpack,
+        },
+        sequencer::{Sealing, Sequencer},
     },
     payload::Digest,
 };
@@ -44,6 +51,7 @@ pub enum Crash {
 /// A journal in memory.
 pub struct MemoryJournal {
     syncing: Syncing,
+    archive: Arc<Shelf>,
     state: Mutex<State>,
 }
 
@@ -56,31 +64,9 @@ struct State {
     waiters: Vec<(Seq, Synced)>,
     stats: Stats,
     stopped: Option<Stopped>,
+    sealing: Sealing,
     /// It crashed, and its contents are another's now.
     fenced: bool,
-}
-
-/// A projection's table and key.
-type Place = (String, String);
-
-/// What is in the journal.
-#[derive(Default)]
-struct Contents {
-    records: Vec<Record>,
-    streams: BTreeMap<StreamId, StreamHead>,
-    snapshots: BTreeMap<StreamId, Snapshot>,
-    projections: BTreeMap<Place, Vec<u8>>,
-    blobs: BTreeMap<Digest, Arc<[u8]>>,
-}
-
-/// What an append replaced, in the order in which it did.
-#[derive(Default)]
-struct Undo {
-    records: usize,
-    streams: Vec<(StreamId, Option<StreamHead>)>,
-    snapshots: Vec<(StreamId, Option<Snapshot>)>,
-    projections: Vec<(Place, Option<Vec<u8>>)>,
-    blobs: Vec<Digest>,
 }
 
 impl Default for MemoryJournal {
@@ -93,11 +79,11 @@ impl MemoryJournal {
     /// An empty journal.
     #[must_use]
     pub fn new(syncing: Syncing) -> Self {
-        Self::holding(syncing, Contents::default())
+        Self::holding(syncing, Contents::default(), Arc::default())
     }
 
     /// A journal that has just been opened and holds `contents`, all of it synced.
-    fn holding(syncing: Syncing, contents: Contents) -> Self {
+    fn holding(syncing: Syncing, contents: Contents, archive: Arc<Shelf>) -> Self {
         let synced = contents.head();
         let state = State {
             sequencer: Sequencer::new(synced.seq),
@@ -107,9 +93,10 @@ impl MemoryJournal {
             waiters: Vec::new(),
             stats: Stats { records: synced.seq.0, ..Stats::default() },
             stopped: None,
+            sealing: Sealing::default(),
             fenced: false,
         };
-        Self { syncing, state: Mutex::new(state) }
+        Self { syncing, archive, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,7 +144,7 @@ impl MemoryJournal {
         for (_, done) in waiters {
             done(Err(stopped.clone()));
         }
-        Self::holding(self.syncing, contents)
+        Self::holding(self.syncing, contents, self.archive.clone())
     }
 
     fn read<T>(&self, read: impl FnOnce(&Contents) -> T) -> Result<T, ReadError> {
@@ -176,21 +163,37 @@ impl State {
         if let Some(why) = &self.stopped {
             return Err(why.clone().into());
         }
+        let kept = match &append.archive {
+            Some(segment) => self.sealing.take(segment)?,
+            None => BTreeSet::new(),
+        };
         let contents = &mut self.contents;
         let placed = self
             .sequencer
             .place(&mut append, |stream| Ok(contents.streams.get(stream).copied()))?;
-        let mut undo = Undo { records: placed.len(), ..Undo::default() };
+        let mut undo = Undo::of(placed.len());
         let mut bytes = Vec::new();
         for record in placed {
             self.stats.bytes += contents.push(record, &mut undo, &mut bytes);
         }
-        contents.write(append, &mut undo);
+        self.sealing.appended(&append);
+        contents.write(append, &kept, &mut undo);
         self.undo.push(undo);
         let last = self.sequencer.last();
         self.sequencer.committed(last);
         self.stats.records = last.0;
         Ok(last)
+    }
+
+    fn seal(&mut self, of: Selection, archive: &Shelf) -> Result<Segment, SealError> {
+        if let Some(why) = &self.stopped {
+            return Err(why.clone().into());
+        }
+        let ticket = self.sealing.begin();
+        let stream = archive::stream();
+        let records = self.contents.stream(archive, &stream, StreamSeq(0))?;
+        let last = records.last().map(archive::read_sealed).transpose()?;
+        archive::seal(&self.contents, archive, of, last.as_ref(), ticket)
     }
 
     /// Everything is synced; returns whom to tell.
@@ -203,102 +206,6 @@ impl State {
         self.synced = self.contents.head();
         let synced = self.synced.seq;
         self.waiters.extract_if(.., |(seq, _)| *seq <= synced).map(|(_, done)| done).collect()
-    }
-}
-
-impl Contents {
-    fn head(&self) -> Head {
-        self.records.last().map_or(Head::EMPTY, |last| Head { seq: last.seq, hash: last.hash })
-    }
-
-    /// Adds a record and returns its size.
-    fn push(&mut self, placed: Placed, undo: &mut Undo, bytes: &mut Vec<u8>) -> u64 {
-        let Placed { seq, previous, entry } = placed;
-        let hash = format::encode(seq, previous, &entry, &self.head().hash, bytes);
-        let head = StreamHead { seq, stream_seq: entry.stream_seq };
-        let before = self.streams.insert(entry.stream.clone(), head);
-        undo.streams.push((entry.stream.clone(), before));
-        self.records.push(Record { seq, previous, entry, hash });
-        bytes.len() as u64
-    }
-
-    /// Writes all of `append` but its records, which are written.
-    fn write(&mut self, append: Append, undo: &mut Undo) {
-        for (stream, state) in append.snapshots {
-            let stream_seq = self.streams.get(&stream).map_or(StreamSeq(0), |head| head.stream_seq);
-            let before = self.snapshots.insert(stream.clone(), Snapshot { stream_seq, state });
-            undo.snapshots.push((stream, before));
-        }
-        for (key, value) in append.projections {
-            let key = (key.table.to_owned(), key.key);
-            let before = match value {
-                Some(value) => self.projections.insert(key.clone(), value),
-                None => self.projections.remove(&key),
-            };
-            undo.projections.push((key, before));
-        }
-        for (digest, blob) in append.blobs {
-            if self.blobs.insert(digest, blob).is_none() {
-                undo.blobs.push(digest);
-            }
-        }
-    }
-
-    fn take_back(&mut self, undo: Undo) {
-        self.records.truncate(self.records.len() - undo.records);
-        restore(&mut self.streams, undo.streams);
-        restore(&mut self.snapshots, undo.snapshots);
-        restore(&mut self.projections, undo.projections);
-        for digest in undo.blobs {
-            self.blobs.remove(&digest);
-        }
-    }
-
-    fn record(&self, seq: Seq) -> Option<&Record> {
-        let index = usize::try_from(seq.0.checked_sub(1)?).ok()?;
-        self.records.get(index)
-    }
-
-    fn stream(&self, stream: &StreamId, after: StreamSeq) -> Vec<Record> {
-        let mut next = self.streams.get(stream).map(|head| head.seq);
-        let mut records = Vec::new();
-        while let Some(record) = next.and_then(|seq| self.record(seq)) {
-            if record.entry.stream_seq <= after {
-                break;
-            }
-            next = record.previous;
-            records.push(record.clone());
-        }
-        records.reverse();
-        records
-    }
-
-    fn projections(
-        &self,
-        table: &str,
-        prefix: &str,
-        after: &str,
-        limit: usize,
-    ) -> Vec<(String, Vec<u8>)> {
-        let from = (table.to_owned(), prefix.max(after).to_owned());
-        let wanted = |key: &Place| key.0 == table && key.1.starts_with(prefix);
-        self.projections
-            .range(from..)
-            .skip_while(|(key, _)| !after.is_empty() && key.1 == after)
-            .take_while(|(key, _)| wanted(key))
-            .take(limit)
-            .map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect()
-    }
-}
-
-/// Puts back what was replaced, the last replacement first.
-fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, replaced: Vec<(K, Option<V>)>) {
-    for (key, before) in replaced.into_iter().rev() {
-        match before {
-            Some(before) => map.insert(key, before),
-            None => map.remove(&key),
-        };
     }
 }
 
@@ -326,16 +233,24 @@ impl Journal for MemoryJournal {
     }
 
     fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
-        self.read(|contents| contents.record(seq).cloned())
+        match self.read(|contents| contents.slot(seq).cloned())? {
+            None => Ok(None),
+            Some(Slot::Live(record)) => Ok(Some(record)),
+            Some(Slot::Archived(stub)) => read_record(&*self.archive, &stub).map(Some),
+        }
     }
 
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
+        unpack(&*self.archive, self.slots(from, limit)?)
+    }
+
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError> {
         let skip = usize::try_from(from.0.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.read(|contents| contents.records.iter().skip(skip).take(limit).cloned().collect())
+        self.read(|contents| contents.slots.iter().skip(skip).take(limit).cloned().collect())
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {
-        self.read(|contents| contents.stream(stream, after))
+        self.read(|contents| contents.stream(&self.archive, stream, after))?
     }
 
     fn stream_head(&self, stream: &StreamId) -> Result<StreamSeq, ReadError> {
@@ -364,7 +279,24 @@ impl Journal for MemoryJournal {
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
-        self.read(|contents| contents.blobs.get(digest).map(|blob| blob.to_vec()))
+        let (blob, place) = self.read(|contents| {
+            let blob = contents.blobs.get(digest).map(|blob| blob.to_vec());
+            (blob, contents.places.get(digest).copied())
+        })?;
+        match (blob, place) {
+            (Some(blob), _) => Ok(Some(blob)),
+            (None, Some(place)) => read_blob(&*self.archive, digest, place).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn seal(&self, of: Selection, done: Sealed) {
+        let sealed = self.lock().seal(of, &self.archive);
+        done(sealed);
+    }
+
+    fn archive(&self) -> &dyn Files {
+        &*self.archive
     }
 
     fn head(&self) -> Head {
@@ -418,6 +350,7 @@ mod tests {
             ],
             blobs: vec![(Digest::of(value.as_bytes()), value.as_bytes().into())],
             snapshots: vec![(stream, value.into())],
+            archive: None,
         }
     }
 

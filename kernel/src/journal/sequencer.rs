@@ -3,13 +3,15 @@
 //! This is the part that both journals share and that runs under their lock, so it allocates little and encodes nothing.
 //! It is told how to look a stream's head up where it is stored, and keeps the heads of streams in use at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     id::StreamId,
     journal::{
         Append, AppendError, Entry, PROJECTION_KEY_BYTES_MAX, RECORD_BYTES_MAX, Seq, StreamSeq,
+        archive::{Place, Segment},
     },
+    payload::Digest,
 };
 
 /// Stream heads kept at hand. A run in progress appends every few milliseconds, and this many in progress at once would
@@ -23,6 +25,39 @@ pub(super) struct StreamHead {
     pub(super) seq: Seq,
     /// Its place in the stream.
     pub(super) stream_seq: StreamSeq,
+    /// Where the stream begins in the archive, if it is there: then this is its tombstone.
+    pub(super) place: Option<Place>,
+}
+
+/// The last segment that was begun.
+#[derive(Default)]
+pub(super) struct Sealing {
+    /// Which it is: an older one is no longer archived.
+    ticket: u64,
+    /// The blobs that were appended since, as long as it may be archived.
+    blobs: Option<BTreeSet<Digest>>,
+}
+
+impl Sealing {
+    /// Begins another segment.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.ticket += 1;
+        self.blobs = Some(BTreeSet::new());
+        self.ticket
+    }
+
+    /// Takes note of what `append` uses.
+    pub(super) fn appended(&mut self, append: &Append) {
+        if let Some(blobs) = &mut self.blobs {
+            blobs.extend(append.blobs.iter().map(|(digest, _)| *digest));
+        }
+    }
+
+    /// Whether `segment` may be archived; gives the blobs that must stay although they are in it.
+    pub(super) fn take(&mut self, segment: &Segment) -> Result<BTreeSet<Digest>, AppendError> {
+        let blobs = self.blobs.take_if(|_| self.ticket == segment.ticket);
+        blobs.ok_or(AppendError::Resealed { segment: segment.id })
+    }
 }
 
 /// A record that has its place and waits to be encoded.
@@ -41,12 +76,14 @@ pub(super) struct Sequencer {
     committed: Seq,
     /// The size of `heads` at which it is next tidied.
     tidy_at: usize,
+    /// The last record that streams were archived with. Until it is stored, their tombstones are here alone.
+    archived: Seq,
 }
 
 impl Sequencer {
     /// Goes on after `last`, all of which is stored.
     pub(super) fn new(last: Seq) -> Self {
-        Self { last, heads: BTreeMap::new(), committed: last, tidy_at: HEADS_MAX }
+        Self { last, heads: BTreeMap::new(), committed: last, tidy_at: HEADS_MAX, archived: Seq(0) }
     }
 
     /// The last record that has a place.
@@ -86,10 +123,13 @@ impl Sequencer {
         load: impl Fn(&StreamId) -> Result<Option<StreamHead>, AppendError>,
     ) -> Result<Vec<Placed>, AppendError> {
         check_sizes(append)?;
-        self.check_order(append, load)?;
+        self.check_order(append, &load)?;
+        if let Some(segment) = &append.archive {
+            self.end_streams(segment, load)?;
+        }
         let places = std::mem::take(&mut append.entries).into_iter().map(|entry| {
             self.last.0 += 1;
-            let head = StreamHead { seq: self.last, stream_seq: entry.stream_seq };
+            let head = StreamHead { seq: self.last, stream_seq: entry.stream_seq, place: None };
             let previous = match self.heads.get_mut(&entry.stream) {
                 Some(known) => Some(std::mem::replace(known, head).seq),
                 None => {
@@ -100,6 +140,9 @@ impl Sequencer {
             Placed { seq: self.last, previous, entry }
         });
         let placed = places.collect();
+        if append.archive.is_some() {
+            self.archived = self.last;
+        }
         self.tidy();
         Ok(placed)
     }
@@ -114,9 +157,15 @@ impl Sequencer {
         for entry in &append.entries {
             let at = match moved.get(&entry.stream) {
                 Some(at) => *at,
-                None => {
-                    self.head(&entry.stream, &load)?.map_or(StreamSeq(0), |head| head.stream_seq)
-                }
+                None => match self.head(&entry.stream, &load)? {
+                    Some(StreamHead { place: Some(place), .. })
+                        if entry.stream_seq > StreamSeq(1) =>
+                    {
+                        let (stream, segment) = (entry.stream.clone(), place.segment);
+                        return Err(AppendError::Archived { stream, segment });
+                    }
+                    head => head.map_or(StreamSeq(0), |head| head.stream_seq),
+                },
             };
             if entry.stream_seq.0 != at.0 + 1 {
                 return Err(AppendError::Conflict {
@@ -132,12 +181,36 @@ impl Sequencer {
         Ok(())
     }
 
+    /// The streams of `segment` end with the records that are in it, unless one has gone on since or is in `append` itself.
+    fn end_streams(
+        &mut self,
+        segment: &Segment,
+        load: impl Fn(&StreamId) -> Result<Option<StreamHead>, AppendError>,
+    ) -> Result<(), AppendError> {
+        for (stream, expected) in &segment.heads {
+            let head = self.head(stream, &load)?;
+            if let Some(StreamHead { place: Some(place), .. }) = head {
+                let segment = place.segment;
+                return Err(AppendError::Archived { stream: stream.clone(), segment });
+            }
+            let actual = head.map_or(StreamSeq(0), |head| head.stream_seq);
+            if actual != expected.stream_seq {
+                let (stream, expected) = (stream.clone(), expected.stream_seq);
+                return Err(AppendError::Conflict { stream, expected, actual });
+            }
+        }
+        self.heads.extend(segment.heads.iter().cloned());
+        Ok(())
+    }
+
     /// Forgets the heads that are stored, once there are many. What is not yet stored must stay, and is bounded by the
     /// bytes that may wait.
     fn tidy(&mut self) {
         if self.heads.len() > self.tidy_at {
-            let committed = self.committed;
-            self.heads.retain(|_, head| head.seq > committed);
+            let (committed, archived) = (self.committed, self.archived);
+            self.heads.retain(|_, head| {
+                head.seq > committed || (head.place.is_some() && archived > committed)
+            });
             self.tidy_at = HEADS_MAX.max(self.heads.len() * 2);
         }
     }
@@ -216,7 +289,7 @@ mod tests {
     #[test]
     fn a_stream_not_in_memory_is_looked_up() {
         let mut sequencer = Sequencer::new(Seq(9));
-        let stored = StreamHead { seq: Seq(5), stream_seq: StreamSeq(2) };
+        let stored = StreamHead { seq: Seq(5), stream_seq: StreamSeq(2), place: None };
         let placed = sequencer.place(&mut append(&[("a", 3)]), |_| Ok(Some(stored))).unwrap();
         assert_eq!((placed[0].seq, placed[0].previous), (Seq(10), Some(Seq(5))));
     }

@@ -67,6 +67,9 @@ pub struct RunSummary {
     pub started_at: Timestamp,
     /// When something last happened in it.
     pub updated_at: Timestamp,
+    /// The segment file that its history is in, if it is archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
 }
 
 /// The end of a run that another waits for.
@@ -97,6 +100,7 @@ impl RunSummary {
                 as u64,
             started_at: run.started_at,
             updated_at: run.updated_at,
+            archived: None,
         }
     }
 

@@ -15,8 +15,12 @@ const UNITS: [(&str, u64); 6] = [
     ("ms", 1),
 ];
 
-/// Reads a whole number and a unit.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a whole number and a unit: `250ms`, `30s`, `5m`, `2h`, `1d`, `2w`.
+///
+/// # Errors
+///
+/// That the text is no duration.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = UNITS.iter().find(|(name, _)| *name == unit);

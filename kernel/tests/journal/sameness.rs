@@ -2,16 +2,18 @@
 
 use proptest::prelude::*;
 use soloist_kernel::{
-    id::StreamId,
+    id::{Actor, StreamId},
     journal::{
         Append, Journal, ProjectionKey, Seq, StreamSeq,
+        archive::{self, Selection, append_of, audit},
         fjall::FjallJournal,
         memory::{MemoryJournal, Syncing},
     },
     payload::Digest,
+    time::Timestamp,
 };
 
-use crate::support::{all, dir, durable, entry, open};
+use crate::support::{all, dir, durable, entry, open, sealed};
 
 const STREAMS: [&str; 3] = ["run:a", "run:b", "memory"];
 const KEYS: [&str; 4] = ["", "a", "ab", "b"];
@@ -26,6 +28,8 @@ enum Step {
         key: usize,
         keep: bool,
     },
+    /// Archives a stream.
+    Archive(usize),
     Reopen,
 }
 
@@ -44,7 +48,11 @@ fn step() -> impl Strategy<Value = Step> {
             key,
             keep,
         });
-    prop_oneof![12 => append, 1 => Just(Step::Reopen)]
+    prop_oneof![
+        12 => append,
+        1 => (0..STREAMS.len()).prop_map(Step::Archive),
+        1 => Just(Step::Reopen),
+    ]
 }
 
 fn build(lengths: &mut [u64; 3], step: &Step) -> Option<Append> {
@@ -63,11 +71,30 @@ fn build(lengths: &mut [u64; 3], step: &Step) -> Option<Append> {
     Some(append)
 }
 
+/// Archives `stream`, which has so many records, with all blobs there are; both say the same to that.
+fn archive(disk: &FjallJournal, memory: &MemoryJournal, stream: &str, records: u64) {
+    let blobs = (0..=u8::MAX).map(|value| Digest::of(&[value])).collect();
+    let of = Selection { streams: vec![StreamId::new(stream).unwrap()], blobs };
+    let (first, second) = (sealed(disk, of.clone()), sealed(memory, of));
+    assert_eq!(first.is_ok(), second.is_ok());
+    let (Ok(first), Ok(second)) = (first, second) else { return };
+    assert!(records > 0);
+    assert_eq!((first.hash, first.bytes), (second.hash, second.bytes));
+    let after = disk.stream_head(&archive::stream()).unwrap();
+    let append = |segment| append_of(segment, after, Timestamp(1), Actor::kernel());
+    assert_eq!(durable(disk, append(first)), durable(memory, append(second)));
+}
+
 #[track_caller]
 fn check_same(disk: &FjallJournal, memory: &MemoryJournal) {
     assert_eq!(disk.head(), memory.head());
     assert_eq!(disk.stats().records, memory.stats().records);
     assert_eq!(all(disk), all(memory));
+    assert_eq!(disk.slots(Seq(1), usize::MAX).unwrap(), memory.slots(Seq(1), usize::MAX).unwrap());
+    for journal in [disk as &dyn Journal, memory] {
+        let audit = audit(journal).unwrap();
+        assert!(audit.faults.is_empty(), "{:?}", audit.faults);
+    }
     for seq in 0..4 {
         assert_eq!(disk.record(Seq(seq)).unwrap(), memory.record(Seq(seq)).unwrap());
         assert_eq!(disk.records(Seq(seq), 2).unwrap(), memory.records(Seq(seq), 2).unwrap());
@@ -114,6 +141,10 @@ proptest! {
         for step in &steps {
             let before = lengths;
             match build(&mut lengths, step) {
+                None if matches!(step, Step::Archive(_)) => {
+                    let Step::Archive(stream) = step else { unreachable!("it was matched") };
+                    archive(&disk, &memory, STREAMS[*stream], before[*stream]);
+                }
                 None => {
                     disk.close().unwrap();
                     drop(disk);

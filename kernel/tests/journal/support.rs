@@ -10,7 +10,9 @@ use std::{
 use soloist_kernel::{
     id::{Actor, StreamId},
     journal::{
-        Append, Entry, Journal, ProjectionKey, Record, Seq, Stopped, StreamSeq, examine,
+        Append, Entry, Journal, ProjectionKey, Record, Seq, Stopped, StreamSeq,
+        archive::{SealError, Segment, Selection},
+        examine,
         fjall::{FjallJournal, OpenError, Opened, Options},
         verify::verify,
     },
@@ -56,6 +58,7 @@ pub(crate) fn append(stream_seq: u64, payload: &[u8]) -> Append {
         projections: vec![(ProjectionKey::new("last", "s"), Some(payload.to_vec()))],
         blobs: vec![(Digest::of(payload), Arc::from(payload))],
         snapshots: vec![(StreamId::new("s").unwrap(), payload.to_vec())],
+        archive: None,
     }
 }
 
@@ -78,6 +81,12 @@ pub(crate) fn durable(journal: &dyn Journal, append: Append) -> Seq {
     let seq = journal.append(append).unwrap();
     sync(journal, seq).wait().unwrap();
     seq
+}
+
+pub(crate) fn sealed(journal: &dyn Journal, of: Selection) -> Result<Segment, SealError> {
+    let (told, heard) = mpsc::channel();
+    journal.seal(of, Box::new(move |answer| drop(told.send(answer))));
+    heard.recv_timeout(DEADLINE).expect("every sealing is answered")
 }
 
 pub(crate) fn all(journal: &dyn Journal) -> Vec<Record> {
@@ -139,6 +148,11 @@ impl Image {
     pub(crate) fn file(&mut self, name: &str) -> &mut Vec<u8> {
         let found = self.files.iter_mut().find(|(path, _)| path == Path::new(name));
         &mut found.unwrap_or_else(|| panic!("no file {name}")).1
+    }
+
+    pub(crate) fn add(&mut self, name: &Path, bytes: &[u8]) {
+        self.dirs.extend(name.parent().map(Path::to_owned));
+        self.files.push((name.to_owned(), bytes.to_owned()));
     }
 
     pub(crate) fn journal(&mut self) -> &mut Vec<u8> {

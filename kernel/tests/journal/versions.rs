@@ -11,13 +11,13 @@ use crate::support::{Subject, open};
 fn a_newer_anchor_is_refused_naming_both_versions() {
     let subject = Subject::small();
     let dir = subject.image.lay_out();
-    let body = "soloist journal head\nformat 2\nsomething new\n";
+    let body = "soloist journal head\nformat 3\nsomething new\n";
     let text = format!("{body}check {}\n", Digest::of(body.as_bytes()));
     fs::write(dir.path().join("HEAD"), text).unwrap();
     let refused = open(dir.path()).map(|_| ()).unwrap_err();
     assert!(matches!(refused, OpenError::Newer { .. }));
     let message = refused.to_string();
-    assert!(message.contains("format 2") && message.contains("up to 1"), "{message}");
+    assert!(message.contains("format 3") && message.contains("up to 2"), "{message}");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_newer_record_is_refused_naming_both_versions() {
     // the record's version.
     let items = ends[3] + 13..ends[4] - 13;
     assert_eq!(bytes[items.start + 21 + 8], 1);
-    bytes[items.start + 21 + 8] = 2;
+    bytes[items.start + 21 + 8] = 3;
     let checksum = xxh3_64(&bytes[items.clone()]).to_le_bytes();
     bytes[items.end + 1..items.end + 9].copy_from_slice(&checksum);
     let dir = subject.image.lay_out();
@@ -37,7 +37,7 @@ fn a_newer_record_is_refused_naming_both_versions() {
     let message = refused.to_string();
     assert!(matches!(refused, OpenError::Newer { .. }), "{message}");
     assert!(message.starts_with("record 5 is too new"), "{message}");
-    assert!(message.contains("format 2") && message.contains("up to 1"), "{message}");
+    assert!(message.contains("format 3") && message.contains("up to 2"), "{message}");
 }
 
 #[test]

@@ -35,5 +35,8 @@ pub(super) fn contacts(journal: &Arc<dyn Journal>, like: &str) -> Result<Value, 
 
 pub(super) fn verified(journal: &dyn Journal) -> Result<Value, Problem> {
     let verified = verify::verify(journal, None).map_err(Problem::new)?;
-    Ok(json!({ "ok": true, "records": verified.records, "head": verified.head.hash.to_hex() }))
+    let archived = verified.archived;
+    Ok(
+        json!({ "ok": true, "records": verified.records, "archived": archived, "head": verified.head.hash.to_hex() }),
+    )
 }

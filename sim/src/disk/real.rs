@@ -38,6 +38,7 @@ use self::{
     history::History,
     image::{Image, WriteAhead},
 };
+use super::resealed;
 use crate::{chance::Chance, plan::Kind};
 
 /// Longer than any commit takes that is not stuck, in real time.
@@ -83,6 +84,7 @@ impl Real {
     /// Appends as the model did, and returns when it is committed.
     pub(crate) fn append(&self, append: Append) -> Result<(), String> {
         let mut history = self.history();
+        let append = resealed(&self.journal, append)?;
         let last = self.journal.append(append.clone()).map_err(|problem| problem.to_string())?;
         self.wait(last)?;
         let end = self.write_ahead.end_of_batch(history.end())?;

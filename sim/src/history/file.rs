@@ -14,7 +14,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use soloist_kernel::{
     id::{Actor, RunId, StreamId},
-    journal::{Append, Entry, ProjectionKey, Seq, StreamSeq},
+    journal::{
+        Append, Entry, ProjectionKey, Seq, StreamSeq,
+        archive::{Segment, Selection},
+    },
     payload::Digest,
     time::Timestamp,
 };
@@ -40,6 +43,9 @@ struct Line {
     projections: Vec<(String, String, Option<Hex>)>,
     blobs: Vec<(Hex, Hex)>,
     snapshots: Vec<(StreamId, Hex)>,
+    /// The streams and the blobs that were archived with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<(Vec<StreamId>, Vec<Hex>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,7 +152,7 @@ impl History {
 
 impl Line {
     fn of(append: &Append) -> Self {
-        let Append { entries, projections, blobs, snapshots } = append;
+        let Append { entries, projections, blobs, snapshots, archive } = append;
         let projection = |(key, value): &(ProjectionKey, Option<Vec<u8>>)| {
             (key.table.to_owned(), key.key.clone(), value.clone().map(Hex))
         };
@@ -161,6 +167,10 @@ impl Line {
                 .iter()
                 .map(|(stream, state)| (stream.clone(), Hex(state.clone())))
                 .collect(),
+            archive: archive.as_ref().map(|segment| {
+                let blobs = segment.of.blobs.iter().map(|digest| Hex(digest.0.to_vec()));
+                (segment.of.streams.clone(), blobs.collect())
+            }),
         }
     }
 
@@ -168,9 +178,13 @@ impl Line {
         let projection = |(name, key, value): (String, String, Option<Hex>)| {
             (ProjectionKey { table: table(name), key }, value.map(|Hex(bytes)| bytes))
         };
-        let blob = |(digest, Hex(bytes)): (Hex, Hex)| {
-            let digest = digest.0.try_into().map_err(|_| "a digest has 32 bytes")?;
-            Ok::<_, String>((Digest(digest), Arc::from(bytes)))
+        let digest = |digest: Hex| {
+            digest.0.try_into().map(Digest).map_err(|_| "a digest has 32 bytes".to_owned())
+        };
+        let blob = |(of, Hex(bytes)): (Hex, Hex)| Ok::<_, String>((digest(of)?, Arc::from(bytes)));
+        let archive = |(streams, blobs): (Vec<StreamId>, Vec<Hex>)| {
+            let blobs = blobs.into_iter().map(digest).collect::<Result<_, _>>()?;
+            Ok::<_, String>(Arc::new(Segment::unsealed(Selection { streams, blobs })))
         };
         if self.entries.is_empty() {
             return Err("an append holds a record at least".into());
@@ -184,6 +198,7 @@ impl Line {
                 .into_iter()
                 .map(|(stream, Hex(state))| (stream, state))
                 .collect(),
+            archive: self.archive.map(archive).transpose()?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: here what there is, in the folder the words of what has many.
 
+mod archive;
 mod definitions;
 mod inbox;
 mod runs;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::{
+    archive::ArchiveCommand,
     definitions::{PolicyCommand, WorkflowCommand},
     inbox::InboxCommand,
     runs::{EventCommand, RunCommand},
@@ -157,6 +159,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: AuditCommand,
     },
+    /// The archive: move what is over there, and check it.
+    Archive {
+        #[command(subcommand)]
+        what: ArchiveCommand,
+    },
     /// Examine the data directory, and say what is wrong with it and what can be done.
     Doctor {
         /// Accept that records were lost: go on from the last good one. What was lost is named first.
@@ -224,6 +231,24 @@ pub(crate) enum BenchCommand {
         /// Runs in all.
         #[arg(long, default_value_t = 2_000)]
         runs: usize,
+    },
+    /// Runs that wait: what they cost in memory, how long one takes to wake, how long a restart takes.
+    Waiting {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: usize,
+        /// Only measure, in a data directory that is there.
+        #[arg(long, hide = true)]
+        at: Option<PathBuf>,
+    },
+    /// How long it takes to open a large journal.
+    Recovery {
+        /// Records in it.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// Only measure, in a data directory that is there.
+        #[arg(long, hide = true)]
+        at: Option<PathBuf>,
     },
     /// Actors that do nothing beneath a supervisor, and messages to one, beside a bare ractor actor.
     Actors {

@@ -1,5 +1,6 @@
 //! The commands, a file each; those about workflows and policies read files with `definitions.rs`.
 
+pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod bench;
 pub(crate) mod control;

@@ -60,9 +60,17 @@ fn mail_agents(builder: Builder) -> Builder {
 
 /// The kernel that `config` describes. With `interval` it looks for mail by itself.
 pub(crate) fn builder(config: &Config, interval: Option<Duration>) -> Result<Builder, Failure> {
-    if let Some(scenario) = config.scenario {
-        return scenario::builder(config, scenario);
+    let mut builder = match config.scenario {
+        Some(scenario) => scenario::builder(config, scenario)?,
+        None => mail_company(config, interval)?,
+    };
+    if let Some(after) = config.retention.after {
+        builder = builder.retention(after);
     }
+    Ok(builder)
+}
+
+fn mail_company(config: &Config, interval: Option<Duration>) -> Result<Builder, Failure> {
     let workflow = workflow(config)?;
     let name = workflow.name.to_string();
     let mut builder =

@@ -9,10 +9,14 @@ use std::{
     collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use soloist::connectors::mail::{SmtpConfig, source::MAIL_BYTES_MAX};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use soloist::{
+    connectors::mail::{SmtpConfig, source::MAIL_BYTES_MAX},
+    workflow::parse_duration,
+};
 
 use crate::{
     cli::{Cli, Command, DemoArguments},
@@ -42,8 +46,26 @@ pub(crate) struct Config {
     pub(crate) scenario: Option<Scenario>,
     /// How long `serve` waits for its runs to rest when it is told to stop, in seconds.
     pub(crate) drain_seconds: u32,
+    /// What is kept, and for how long.
+    pub(crate) retention: Retention,
     /// Mail.
     pub(crate) mail: MailSettings,
+}
+
+/// The settings of what is kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Retention {
+    /// How long after its end a run is archived: `90d`; never if absent.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) after: Option<Duration>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_duration(&text).map(Some).map_err(|problem| {
+        D::Error::custom(format!("{problem}; write a number and a unit, as in 90d or 12h"))
+    })
 }
 
 /// The settings of mail.
@@ -75,6 +97,7 @@ impl Default for Config {
             policy: None,
             scenario: None,
             drain_seconds: 10,
+            retention: Retention::default(),
             mail: MailSettings::default(),
         }
     }

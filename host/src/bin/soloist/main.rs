@@ -92,6 +92,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 commands::ask::facts(&config, system, external, cli.json).await
             }
             Command::Contacts { like } => commands::ask::contacts(&config, like, cli.json).await,
+            Command::Archive { what } => commands::archive::archive(&config, what, cli.json).await,
             Command::Audit { what } => commands::ask::audit(&config, what, cli.json).await,
             Command::Doctor { accept_loss } => {
                 commands::doctor::doctor(&config, accept_loss, cli.json)

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     id::StreamId,
-    journal::{Head, Record, Seq, StreamSeq, format, format::Unreadable, sequencer::StreamHead},
+    journal::{
+        Head, Record, Seq, StreamSeq, archive::Slot, format, format::Unreadable,
+        sequencer::StreamHead,
+    },
 };
 
 /// What was found to be good.
@@ -61,8 +64,8 @@ fn end(store: &Store, anchor: Option<&Head>) -> Result<Seq, OpenError> {
     let (first, last) =
         (edge(store.events.first_key_value())?, edge(store.events.last_key_value())?);
     if let Some(anchor) = anchor.filter(|anchor| anchor.seq > last) {
-        let found = match store.record(last) {
-            Ok(Some(record)) => Head { seq: last, hash: record.hash },
+        let found = match store.slot(last) {
+            Ok(Some(slot)) => Head { seq: last, hash: slot.hash() },
             Ok(None) | Err(_) => Head::EMPTY,
         };
         return Err(OpenError::Lost { expected: *anchor, found });
@@ -76,16 +79,15 @@ fn end(store: &Store, anchor: Option<&Head>) -> Result<Seq, OpenError> {
 fn check_hash(
     store: &Store,
     head: &Head,
-    error: impl FnOnce(Option<Record>) -> OpenError,
+    error: impl FnOnce(Option<Slot>) -> OpenError,
 ) -> Result<(), OpenError> {
     if *head == Head::EMPTY {
         return Ok(());
     }
-    let record =
-        store.record(head.seq).map_err(|problem| damaged(head.seq, problem.to_string()))?;
-    match &record {
-        Some(found) if found.hash == head.hash => Ok(()),
-        Some(_) | None => Err(error(record)),
+    let slot = store.slot(head.seq).map_err(|problem| damaged(head.seq, problem.to_string()))?;
+    match &slot {
+        Some(found) if found.hash() == head.hash => Ok(()),
+        Some(_) | None => Err(error(slot)),
     }
 }
 
@@ -103,12 +105,20 @@ impl Tail {
         if seq != expected {
             return Err(damaged(expected, "it is missing"));
         }
-        let record = format::decode(seq, value).map_err(|error| match error {
+        let slot = format::decode_slot(seq, value).map_err(|error| match error {
             Unreadable::Newer { .. } => {
                 OpenError::Newer { what: format!("record {seq}"), problem: error }
             }
             _ => damaged(seq, error.to_string()),
         })?;
+        let record = match slot {
+            Slot::Live(record) => record,
+            // Its stream has ended; that the record after it fits shows its hash to be right.
+            Slot::Archived(stub) => {
+                self.head = Head { seq, hash: stub.hash };
+                return Ok(());
+            }
+        };
         let hash =
             format::encode(seq, record.previous, &record.entry, &self.head.hash, &mut self.bytes);
         if hash != record.hash || self.bytes != value {
@@ -122,7 +132,7 @@ impl Tail {
     /// The record must continue its stream, as far as the stream was seen.
     fn follow(&mut self, record: &Record) -> Result<(), OpenError> {
         let entry = &record.entry;
-        let head = StreamHead { seq: record.seq, stream_seq: entry.stream_seq };
+        let head = StreamHead { seq: record.seq, stream_seq: entry.stream_seq, place: None };
         let Some(before) = self.streams.insert(entry.stream.clone(), head) else { return Ok(()) };
         let follows = StreamSeq(before.stream_seq.0 + 1) == entry.stream_seq;
         match follows && record.previous == Some(before.seq) {

@@ -3,8 +3,14 @@
 //! A group is one atomic batch over all keyspaces. Each keyspace also gets a *mark*: the last record of the batch that was
 //! written to it. The keyspaces go to disk separately later on, so when one is damaged or gone its mark tells, even if
 //! the records themselves are all there.
+//!
+//! What is archived leaves a stub in the place of each record, a tombstone in the place of the stream's head (the head with
+//! the place of the first block behind it), and the place of a blob under its hash and a zero.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
@@ -12,7 +18,9 @@ use super::Options;
 use crate::{
     id::StreamId,
     journal::{
-        Append, Head, ProjectionKey, Seq, StreamSeq, format,
+        Append, Head, ProjectionKey, Seq, StreamSeq,
+        archive::{Place, Segment, SegmentId, Stub},
+        format,
         sequencer::{Placed, StreamHead},
     },
     payload::Digest,
@@ -44,15 +52,19 @@ pub(super) struct Sequenced {
     pub(super) append: Append,
     /// For each snapshot of the append, the last record it includes.
     pub(super) snapshots_at: Vec<StreamSeq>,
+    /// Blobs of the append's segment that somebody else has come to use since it was sealed. They stay.
+    pub(super) kept_blobs: BTreeSet<Digest>,
 }
 
 /// What is written as one batch, last word first: a key that is written twice in a group is stored once.
 #[derive(Default)]
 struct Latest<'a> {
     streams: BTreeMap<&'a StreamId, StreamHead>,
-    snapshots: BTreeMap<&'a StreamId, (StreamSeq, &'a [u8])>,
+    snapshots: BTreeMap<&'a StreamId, Option<(StreamSeq, &'a [u8])>>,
     projections: BTreeMap<&'a ProjectionKey, Option<&'a [u8]>>,
-    blobs: BTreeMap<&'a Digest, &'a [u8]>,
+    blobs: BTreeMap<&'a Digest, Option<&'a [u8]>>,
+    stubs: Vec<&'a Stub>,
+    places: Vec<&'a (Digest, Place)>,
 }
 
 impl Store {
@@ -94,7 +106,7 @@ impl Store {
                 head = Head { seq: *seq, hash };
                 written += bytes.len() as u64;
                 batch.insert(&self.events, format::key(*seq), &bytes);
-                let at = StreamHead { seq: *seq, stream_seq: entry.stream_seq };
+                let at = StreamHead { seq: *seq, stream_seq: entry.stream_seq, place: None };
                 latest.streams.insert(&entry.stream, at);
             }
             latest.add(sequenced);
@@ -116,7 +128,11 @@ impl Store {
         for (stream, head) in &latest.streams {
             batch.insert(&self.streams, stream.as_str(), encode_head(head));
         }
-        for (stream, (at, state)) in &latest.snapshots {
+        for (stream, snapshot) in &latest.snapshots {
+            let Some((at, state)) = snapshot else {
+                batch.remove(&self.snapshots, stream.as_str());
+                continue;
+            };
             written += state.len();
             batch.insert(&self.snapshots, stream.as_str(), encode_snapshot(*at, state));
         }
@@ -131,8 +147,19 @@ impl Store {
             }
         }
         for (digest, blob) in &latest.blobs {
-            written += blob.len();
-            batch.insert(&self.blobs, digest.0, *blob);
+            written += blob.map_or(0, <[u8]>::len);
+            match blob {
+                Some(blob) => batch.insert(&self.blobs, digest.0, *blob),
+                None => batch.remove(&self.blobs, digest.0),
+            }
+        }
+        for stub in &latest.stubs {
+            let bytes = format::encode_stub(stub);
+            written += bytes.len();
+            batch.insert(&self.events, format::key(stub.seq), bytes);
+        }
+        for (digest, place) in &latest.places {
+            batch.insert(&self.blobs, blob_place_key(digest), encode_place(place));
         }
         written as u64
     }
@@ -161,11 +188,48 @@ impl<'a> Latest<'a> {
     fn add(&mut self, sequenced: &'a Sequenced) {
         let append = &sequenced.append;
         let snapshots = append.snapshots.iter().zip(&sequenced.snapshots_at);
-        self.snapshots.extend(snapshots.map(|((stream, state), at)| (stream, (*at, &state[..]))));
+        self.snapshots
+            .extend(snapshots.map(|((stream, state), at)| (stream, Some((*at, &state[..])))));
         self.projections
             .extend(append.projections.iter().map(|(key, value)| (key, value.as_deref())));
-        self.blobs.extend(append.blobs.iter().map(|(digest, blob)| (digest, &blob[..])));
+        self.blobs.extend(append.blobs.iter().map(|(digest, blob)| (digest, Some(&blob[..]))));
+        if let Some(segment) = &append.archive {
+            self.archive(segment, &sequenced.kept_blobs);
+        }
     }
+
+    fn archive(&mut self, segment: &'a Segment, kept: &BTreeSet<Digest>) {
+        self.stubs.extend(&segment.stubs);
+        for (stream, head) in &segment.heads {
+            self.streams.insert(stream, *head);
+            self.snapshots.insert(stream, None);
+        }
+        for at in segment.blobs.iter().filter(|(digest, _)| !kept.contains(digest)) {
+            self.blobs.insert(&at.0, None);
+            self.places.push(at);
+        }
+    }
+}
+
+/// Where the place of an archived blob is kept. No hash is so long.
+pub(super) fn blob_place_key(digest: &Digest) -> [u8; 33] {
+    let mut key = [0; 33];
+    key[..32].copy_from_slice(&digest.0);
+    key
+}
+
+fn encode_place(place: &Place) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&place.segment.0.to_be_bytes());
+    bytes[8..].copy_from_slice(&place.at.to_be_bytes());
+    bytes
+}
+
+/// Reads the place of something that is archived.
+pub(super) fn decode_place(bytes: &[u8]) -> Option<Place> {
+    let (segment, at) = bytes.split_first_chunk::<8>()?;
+    let at = u64::from_be_bytes(*at.as_array()?);
+    Some(Place { segment: SegmentId(u64::from_be_bytes(*segment)), at })
 }
 
 /// A projection's key in its keyspace. The zero keeps one table from being the prefix of another.
@@ -173,18 +237,22 @@ pub(super) fn projection_key(table: &str, key: &str) -> Vec<u8> {
     [table.as_bytes(), &[0], key.as_bytes()].concat()
 }
 
-fn encode_head(head: &StreamHead) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&head.seq.0.to_be_bytes());
-    bytes[8..].copy_from_slice(&head.stream_seq.0.to_be_bytes());
+fn encode_head(head: &StreamHead) -> Vec<u8> {
+    let mut bytes = [head.seq.0.to_be_bytes(), head.stream_seq.0.to_be_bytes()].concat();
+    bytes.extend(head.place.iter().flat_map(encode_place));
     bytes
 }
 
 /// Reads a stored stream head.
 pub(super) fn decode_head(bytes: &[u8]) -> Option<StreamHead> {
-    let (seq, stream_seq) = bytes.split_first_chunk::<8>()?;
-    let stream_seq = StreamSeq(u64::from_be_bytes(*stream_seq.as_array()?));
-    Some(StreamHead { seq: Seq(u64::from_be_bytes(*seq)), stream_seq })
+    let (seq, rest) = bytes.split_first_chunk::<8>()?;
+    let (stream_seq, rest) = rest.split_first_chunk::<8>()?;
+    let (seq, stream_seq) = (u64::from_be_bytes(*seq), u64::from_be_bytes(*stream_seq));
+    let place = match rest {
+        [] => None,
+        rest => Some(decode_place(rest)?),
+    };
+    Some(StreamHead { seq: Seq(seq), stream_seq: StreamSeq(stream_seq), place })
 }
 
 /// Reads a record's key.

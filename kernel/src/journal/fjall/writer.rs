@@ -11,6 +11,7 @@
 //! A failed commit is never retried: what became of it is unknown, and everything after it is refused.
 
 use std::{
+    collections::BTreeSet,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,7 +25,7 @@ use crate::{
     journal::{
         Append, AppendError, Head, PENDING_BYTES_MAX, ReadError, Seq, Stats, Stopped, StreamSeq,
         Synced,
-        sequencer::{Placed, Sequencer, StreamHead},
+        sequencer::{Placed, Sealing, Sequencer, StreamHead},
     },
 };
 
@@ -33,6 +34,9 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// What an append costs in the queue besides its contents: the envelope, the key, the stream's head.
 const APPEND_BYTES: usize = 256;
+
+/// What a stub costs there.
+const STUB_BYTES: usize = 128;
 
 /// The appends that wait, and those who wait for them.
 pub(super) struct Queue {
@@ -59,6 +63,7 @@ struct State {
     stage: Stage,
     /// The writer sleeps, so waking it is worth a system call.
     asleep: bool,
+    sealing: Sealing,
 }
 
 #[derive(Clone)]
@@ -86,6 +91,7 @@ impl Queue {
             stats: Stats { records: head.seq.0, ..Stats::default() },
             stage: Stage::Open,
             asleep: false,
+            sealing: Sealing::default(),
         };
         Self {
             state: Mutex::new(state),
@@ -113,17 +119,29 @@ impl Queue {
         let head = |(stream, _): &(_, _)| state.sequencer.head(stream, load);
         // Before the records get their places: a failure after that would leave a hole in the order.
         let heads = append.snapshots.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+        let kept_blobs = match &append.archive {
+            Some(segment) => state.sealing.take(segment)?,
+            None => BTreeSet::new(),
+        };
         let records = state.sequencer.place(&mut append, load)?;
+        state.sealing.appended(&append);
         let snapshots_at = snapshots_at(&append, &records, &heads);
         let last = state.sequencer.last();
         state.stats.records = last.0;
-        state.pending.push(Sequenced { records, append, snapshots_at });
+        state.pending.push(Sequenced { records, append, snapshots_at, kept_blobs });
         state.pending_bytes += bytes;
         // A lingering writer is left asleep until the group is worth writing.
         if state.pending.len() == 1 || state.pending_bytes >= LINGER_BYTES_MAX {
             self.wake(&mut state);
         }
         Ok(last)
+    }
+
+    /// Begins a segment, which makes the one before void. What is appended up to the record that is given must be committed
+    /// before it is copied.
+    pub(super) fn begin_sealing(&self) -> (u64, Seq) {
+        let mut state = self.lock();
+        (state.sealing.begin(), state.sequencer.last())
     }
 
     /// The place of the last record of `stream` that was appended, committed or not.
@@ -310,5 +328,6 @@ fn cost(append: &Append) -> usize {
         .map(|(key, value)| APPEND_BYTES + key.key.len() + value.as_ref().map_or(0, Vec::len));
     let blobs = append.blobs.iter().map(|(_, blob)| blob.len());
     let snapshots = append.snapshots.iter().map(|(_, state)| state.len());
-    records.chain(projections).chain(blobs).chain(snapshots).sum()
+    let stubs = append.archive.iter().map(|segment| segment.stubs.len() * STUB_BYTES);
+    records.chain(projections).chain(blobs).chain(snapshots).chain(stubs).sum()
 }

@@ -5,6 +5,8 @@ use soloist_kernel::journal::{
     memory::{MemoryJournal, Syncing},
 };
 
+use crate::disk::resealed;
+
 /// All that was appended and has survived so far, over all processes.
 #[derive(Default)]
 pub(super) struct History {
@@ -100,9 +102,10 @@ impl History {
     pub(super) fn replayed(&self, count: usize) -> MemoryJournal {
         let journal = MemoryJournal::new(Syncing::Auto);
         for append in self.appends().take(count) {
-            journal
-                .append(append.clone())
-                .expect("the same append was taken in the same place before");
+            let append = resealed(&journal, append.clone());
+            let again = append
+                .and_then(|append| journal.append(append).map_err(|problem| problem.to_string()));
+            again.expect("the same append was taken in the same place before");
         }
         journal.sync_now();
         journal

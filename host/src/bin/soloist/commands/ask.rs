@@ -153,6 +153,10 @@ pub(crate) async fn audit(config: &Config, what: AuditCommand, json: bool) -> Re
         AuditCommand::Verify => {
             asked(config, Request::Verify, json, |answer| {
                 say!("{} records, each chained to the one before it.", text(answer, "/records"));
+                if answer["archived"] != 0 {
+                    let archived = text(answer, "/archived");
+                    say!("{archived} of them are archived; `soloist archive verify` checks these as well.");
+                }
                 say!("Head: {}", text(answer, "/head"));
             })
             .await

@@ -2,7 +2,10 @@
 
 mod actors;
 mod bare;
+mod fresh;
+mod recovery;
 mod steps;
+mod waiting;
 
 use crate::{cli::BenchCommand, report::Failure};
 
@@ -12,6 +15,8 @@ pub(crate) async fn bench(what: BenchCommand, json: bool) -> Result<(), Failure>
         BenchCommand::Steps { concurrency, runs } => {
             steps::steps(concurrency.max(1), runs.max(1), json).await
         }
+        BenchCommand::Waiting { runs, at } => waiting::waiting(runs.max(1), at, json).await,
+        BenchCommand::Recovery { events, at } => recovery::recovery(events, at, json).await,
         BenchCommand::Actors { actors, messages } => {
             actors::actors(actors.max(1), messages.max(1), json).await
         }

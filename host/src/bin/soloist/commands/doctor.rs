@@ -48,6 +48,7 @@ pub(crate) fn doctor(config: &Config, accept_loss: bool, json: bool) -> Result<(
         let answer = json!({
             "ok": true,
             "records": verified.records,
+            "archived": verified.archived,
             "head": verified.head.hash.to_hex(),
             "cut_bytes": cut,
             "loss_accepted": accept_loss,
@@ -63,5 +64,11 @@ pub(crate) fn doctor(config: &Config, accept_loss: bool, json: bool) -> Result<(
         );
     }
     say!("{} records, each chained to the one before it. The journal is well.", verified.records);
+    if verified.archived > 0 {
+        say!(
+            "{} of them are archived; `soloist archive verify` checks these as well.",
+            verified.archived
+        );
+    }
     Ok(())
 }

@@ -47,7 +47,7 @@ struct Measured {
     every_record_synced_steps_per_s: f64,
 }
 
-struct Noop;
+pub(super) struct Noop;
 
 impl Agent for Noop {
     const NAME: &'static str = "noop";
