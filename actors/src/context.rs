@@ -17,7 +17,7 @@ use soloist_kernel::{
     policy::{Evidence, Reached},
     run::{
         self,
-        project::{REACHED_DAYS, reached_day, reached_key},
+        project::{REACHED_COUNT_MAX, REACHED_DAYS, reached_day, reached_key},
     },
     time::Timestamp,
     workflow::{Body, OnFailure, Priority, Work, Workflow},
@@ -40,9 +40,6 @@ use crate::{
     tree::Tree,
     workflows::{Shelf, Workflows},
 };
-
-/// Landings at one place on one day that are counted. A rule that limits them says a smaller number.
-const REACHED_COUNT_MAX: usize = 1_000;
 
 /// What the actors of one kernel share. There are no statics: two kernels fit in one process.
 pub(crate) struct Context {

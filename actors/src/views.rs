@@ -1,5 +1,7 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
+mod cases;
+
 use serde::{Deserialize, Serialize};
 pub use soloist_kernel::run::RunSummary;
 use soloist_kernel::{
@@ -12,6 +14,7 @@ use soloist_kernel::{
     workflow::Library,
 };
 
+pub use self::cases::{cases, policies};
 use crate::{events, policies, workflows::Workflows};
 
 /// Table of the changes that could not be read.

@@ -16,6 +16,7 @@ pub mod labels;
 pub mod payload;
 pub mod semantics;
 
+pub mod decisions;
 pub mod effect;
 pub mod expression;
 pub mod gate;

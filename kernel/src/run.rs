@@ -42,6 +42,7 @@ pub use project::RunSummary;
 pub use replay::{Asked, Divergence, Replay, Replayed};
 pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot};
 pub use state::{Illegal, Lateness, Run, Status};
+pub(crate) use step::UNDO;
 pub use step::{Effect, EffectState, Step, StepStatus};
 pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, encode, kind};
 pub use unwind::Left;

@@ -1,9 +1,10 @@
 //! Answers, as JSON that people's tools can rely on: keys are added and not taken away.
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
-//! `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and whether the journal is well,
+//! `handler/definitions.rs` workflows and policies, `handler/decisions.rs` what was decided, `handler/known.rs` what is known and whether the journal is well,
 //! `handler/tree.rs` how the kernel itself is.
 
+mod decisions;
 mod definitions;
 mod inbox;
 mod known;
@@ -38,6 +39,13 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Workflows => definitions::workflows(seen),
         Request::Workflow { workflow } => definitions::workflow(seen, workflow),
         Request::Policy { version } => definitions::policy(seen, *version),
+        Request::Decisions { since_ms, connector } => {
+            decisions::decisions(seen, *since_ms, connector.as_deref())
+        }
+        Request::Backtest { file, text, since_ms } => {
+            decisions::backtest(seen, file, text, *since_ms)
+        }
+        Request::Suggest { since_ms, min, also } => decisions::suggest(seen, *since_ms, *min, also),
         Request::Tree
         | Request::Ready
         | Request::Drain { .. }
