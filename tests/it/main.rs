@@ -4,6 +4,7 @@ mod support;
 
 mod approvals;
 mod cli;
+mod decisions;
 mod definitions;
 mod demo;
 mod incidents;
