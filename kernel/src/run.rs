@@ -44,7 +44,7 @@ pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot};
 pub use state::{Illegal, Lateness, Run, Status};
 pub(crate) use step::UNDO;
 pub use step::{Effect, EffectState, Step, StepStatus};
-pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, encode, kind};
+pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, decode_writes, encode, kind};
 pub use unwind::Left;
 
 #[cfg(test)]

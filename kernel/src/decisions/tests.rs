@@ -310,3 +310,17 @@ fn a_run_whose_beginning_is_gone_is_passed_over() {
     story.write("gone", approved());
     assert_eq!(story.cases(), []);
 }
+
+#[test]
+fn what_other_events_keep_elsewhere_is_not_fetched() {
+    let mut story = Story::new("");
+    story.start("long");
+    let answer = Payload::of(&"x".repeat(crate::payload::INLINE_BYTES_MAX + 1)).unwrap();
+    let (step, effect) = ("send".parse().unwrap(), EffectRef::kernel("said", 0));
+    let answer = Labeled::owner(answer);
+    let asked = Digest([0; 32]);
+    story.record("long", &[Event::Recorded { step, effect, asked, answer }]);
+    story.blobs.clear();
+    story.proposed("long", trusted("a@b.example"), &Evidence::default());
+    assert_eq!(story.cases().len(), 1);
+}

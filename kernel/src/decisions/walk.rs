@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
         else {
             return Ok(());
         };
-        let events = run::decode(entry.version, &entry.payload, blob)?;
+        let events = run::decode_writes(entry.version, &entry.payload, blob)?;
         let at = Moment { run: &run, seq: record.seq, at: entry.at };
         let waited_for = events.iter().any(is_waited_for);
         for event in events {
