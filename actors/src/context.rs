@@ -14,12 +14,13 @@ use soloist_kernel::{
     id::{AgentName, ConnectorName, OperationName, RunId},
     journal::{Journal, ReadError},
     labels::Labeled,
+    mutant::{Mutant, planted},
     payload::Payload,
     policy::{Evidence, Reached},
     rollout::Subject,
     run::{
         self,
-        project::{REACHED_DAYS, reached_day, reached_key},
+        project::{REACHED_COUNT_MAX, REACHED_DAYS, reached_day, reached_key},
     },
     time::Timestamp,
     workflow::{Body, OnFailure, Priority, Work, Workflow},
@@ -45,9 +46,6 @@ use crate::{
     tree::Tree,
     workflows::{Shelf, Workflows},
 };
-
-/// Landings at one place on one day that are counted. A rule that limits them says a smaller number.
-const REACHED_COUNT_MAX: usize = 1_000;
 
 /// What the actors of one kernel share. There are no statics: two kernels fit in one process.
 pub(crate) struct Context {
@@ -171,7 +169,10 @@ impl Context {
             {
                 let day = reached_day(connector, argument, value, self.env.now());
                 let today = self.journal.projections(REACHED_DAYS, &day, "", REACHED_COUNT_MAX)?;
-                let today = u32::try_from(today.len()).unwrap_or(u32::MAX);
+                let mut today = u32::try_from(today.len()).unwrap_or(u32::MAX);
+                if planted(Mutant::TodayNotCounted) {
+                    today = 0;
+                }
                 evidence.reached.insert(argument.clone(), Reached { at: Timestamp(at), today });
             }
             let Some(stage) = &self.stage else { continue };

@@ -1,6 +1,12 @@
 //! The policy of a kernel: versioned in the journal, so that every judgement names the version that made it.
+//!
+//! With the text is kept what the configuration added to its lists, so that every version can be made again, and what it judged
+//! be judged again.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use serde::{Deserialize, Serialize};
 use soloist_connectors::Env;
@@ -8,17 +14,21 @@ use soloist_kernel::{
     codec,
     id::{Actor, StreamId},
     journal::{Append, Entry, Journal, ProjectionKey, ReadError, StreamSeq},
-    policy::Policy,
+    policy::{Policy, STREAM},
 };
 
 /// Table of the newest version of the policy.
 const NEWEST: &str = "policy-newest";
 /// Table of every version's text.
 pub(crate) const TEXTS: &str = "policies";
+/// Table of what was added to the lists of each version; versions from before it was kept are not in it.
+const LISTS: &str = "policy-lists";
 /// The only key of [`NEWEST`].
 const KEY: &str = "policy";
 /// Version of the stored events of the policy's stream.
-const EVENTS_VERSION: u16 = 1;
+const EVENTS_VERSION: u16 = 2;
+/// How many rows are read at a time.
+const PAGE: usize = 100;
 
 /// The policy that judges now.
 #[derive(Default)]
@@ -34,7 +44,7 @@ struct Newest {
 
 #[derive(Serialize)]
 enum StoredEvent<'a> {
-    Set { version: u32, source: &'a str },
+    Set { version: u32, source: &'a str, lists: &'a BTreeMap<String, Vec<String>> },
 }
 
 impl Policies {
@@ -87,19 +97,47 @@ pub(crate) fn text(
     Ok(found.map(|bytes| (version, String::from_utf8_lossy(&bytes).into_owned())))
 }
 
+/// Every version there was, as it judged. One that can no longer be read, because this Soloist reads policies otherwise, is left
+/// out.
+pub(crate) fn all(journal: &dyn Journal) -> Result<BTreeMap<u32, Policy>, ReadError> {
+    let (mut all, mut after) = (BTreeMap::new(), String::new());
+    loop {
+        let page = journal.projections(TEXTS, "", &after, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(all) };
+        after.clone_from(last);
+        for (key, bytes) in &page {
+            let Ok(version) = key.parse::<u32>() else { continue };
+            let text = String::from_utf8_lossy(bytes);
+            let Ok(policy) = Policy::parse(key, &text) else { continue };
+            let lists = journal.projection(&lists_key(version))?;
+            let lists: BTreeMap<String, Vec<String>> =
+                lists.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            let with = |policy: Policy, (name, values): (String, Vec<String>)| {
+                policy.with_list(&name, values)
+            };
+            all.insert(version, lists.into_iter().fold(policy, with).with_version(version));
+        }
+    }
+}
+
+fn lists_key(version: u32) -> ProjectionKey {
+    ProjectionKey::new(LISTS, format!("{version:010}"))
+}
+
 fn text_key(version: u32) -> ProjectionKey {
     ProjectionKey::new(TEXTS, format!("{version:010}"))
 }
 
 /// The stream of the policy's versions.
 fn stream() -> StreamId {
-    StreamId::new("policy").expect("`policy` is a name")
+    StreamId::new(STREAM).expect("`policy` is a name")
 }
 
 fn set(policy: &Policy, digest: String, env: &Env) -> Append {
     let version = policy.version();
     let newest = serde_json::to_vec(&Newest { version, digest }).expect("plain data is JSON");
-    let event = StoredEvent::Set { version, source: policy.source() };
+    let lists = policy.added_lists();
+    let event = StoredEvent::Set { version, source: policy.source(), lists };
     let entry = Entry {
         stream: stream(),
         stream_seq: StreamSeq(u64::from(version)),
@@ -115,6 +153,7 @@ fn set(policy: &Policy, digest: String, env: &Env) -> Append {
         entries: vec![entry],
         projections: vec![
             (text_key(version), Some(policy.source().as_bytes().to_vec())),
+            (lists_key(version), Some(serde_json::to_vec(lists).expect("plain data is JSON"))),
             (ProjectionKey::new(NEWEST, KEY), Some(newest)),
         ],
         ..Append::default()

@@ -1,5 +1,7 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
+mod cases;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ use soloist_kernel::{
     workflow::Library,
 };
 
+pub use self::cases::{cases, policies};
 use crate::{events, policies, workflows::Workflows};
 
 /// Table of the changes that could not be read.

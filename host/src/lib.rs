@@ -46,7 +46,7 @@ pub use soloist_actors::{
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{
-    catalog, effect, fault, id, inbox, incident, journal, labels, payload,
+    catalog, decisions, effect, fault, id, inbox, incident, journal, labels, payload,
     policy::{self, Policy},
     run, semantics, time,
     workflow::{self, Workflow},

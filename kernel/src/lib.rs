@@ -17,6 +17,7 @@ pub mod payload;
 pub mod semantics;
 
 pub mod control;
+pub mod decisions;
 pub mod effect;
 pub mod expression;
 pub mod gate;

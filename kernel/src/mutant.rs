@@ -154,6 +154,9 @@ mutants! {
     /// The places that writes have landed at are not remembered.
     ReachedNotKept = "reached-not-kept"
         breaks "policy sees where writes have landed",
+    /// How many writes have landed at a place on the same day is not counted.
+    TodayNotCounted = "today-not-counted"
+        breaks "policy sees how often writes have landed on the day",
 
     // Taking back.
     /// What a run did is taken back in the order it was done.

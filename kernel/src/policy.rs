@@ -21,6 +21,7 @@
 //! reason = "we have written to this address before"
 //! ```
 
+mod backtest;
 mod builtin;
 mod diff;
 mod example;
@@ -29,6 +30,7 @@ mod judge;
 mod read;
 mod rule;
 mod scope;
+mod suggest;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -36,9 +38,12 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use backtest::{Backtest, Consequence, Difference, Heard, seen};
 pub use diff::PolicyChange;
 pub use example::ExampleResult;
 pub use judge::Redaction;
+pub(crate) use scope::shown;
+pub use suggest::{HeldBack, Risk, Suggestion, Suggestions, Wanted, wilson};
 
 use self::{builtin::Builtins, example::Example, rule::Rule};
 use crate::{
@@ -52,6 +57,9 @@ pub const POLICY_BYTES_MAX: usize = 256 << 10;
 
 /// Most entries of one list. Each judgement looks through the lists its rules name.
 pub const LIST_ENTRIES_MAX: usize = 10_000;
+
+/// The stream of the policy's versions: the first record is version 1.
+pub const STREAM: &str = "policy";
 
 /// The name of the rule that gives the verdict where no other matches.
 pub const DEFAULT_RULE: &str = "default";
@@ -177,6 +185,12 @@ impl Policy {
             self = self.with_list(name, values.iter().cloned());
         }
         self
+    }
+
+    /// What was added to its lists, by list.
+    #[must_use]
+    pub fn added_lists(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.added
     }
 
     /// The same policy as version `version`; judgements name it.

@@ -44,8 +44,9 @@ pub use project::RunSummary;
 pub use replay::{Asked, Divergence, Replay, Replayed};
 pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot, state};
 pub use state::{Illegal, Lateness, Run, Status};
+pub(crate) use step::UNDO;
 pub use step::{Effect, EffectState, Step, StepStatus};
-pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, encode, kind};
+pub use stored::{Blobs, EVENTS_VERSION, Fetch, StoredError, decode, decode_writes, encode, kind};
 pub use unwind::Left;
 
 #[cfg(test)]

@@ -37,6 +37,16 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     u64::try_from(time.timestamp_millis()).ok().map(Timestamp)
 }
 
+/// The time that `text` names, seen from `now`: how long ago (`30d`), a date in UTC (`2026-11-21`), or a time in RFC 3339.
+#[must_use]
+pub fn since(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(ago) = crate::workflow::duration::parse(text) {
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        return Some(Timestamp(now.0.saturating_sub(ago)));
+    }
+    parse_rfc3339(text).or_else(|| parse_rfc3339(&format!("{text}T00:00:00Z")))
+}
+
 /// `2026-11-21T00:05:06.789Z`, by the days-to-civil algorithm of Howard Hinnant's "chrono-compatible low-level date
 /// algorithms".
 impl fmt::Display for Timestamp {

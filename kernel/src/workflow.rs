@@ -45,7 +45,7 @@ pub use schedule::{Missed, Schedule};
 
 use crate::{
     catalog::Catalog,
-    id::{StepName, WorkflowName},
+    id::{AgentName, StepName, WorkflowName},
     payload::Digest,
 };
 
@@ -177,6 +177,15 @@ impl Workflow {
             file: self.file.clone(),
             source: self.source.clone(),
         }))
+    }
+
+    /// The agent that takes the turns of the step called `step`, if it is the step of one.
+    #[must_use]
+    pub fn agent_of(&self, step: &StepName) -> Option<&AgentName> {
+        match &self.steps[self.index(step)?].work {
+            Work::Agent(agent) => Some(agent),
+            _ => None,
+        }
     }
 
     /// The index of the step called `name`.

@@ -2,11 +2,13 @@
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
 //! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side,
-//! `handler/archive.rs` the archive, `handler/definitions.rs` workflows and policies, `handler/known.rs` what is known and
-//! whether the journal is well, `handler/tree.rs` how the kernel itself is, [`travel`] what was, and what would have been.
+//! `handler/archive.rs` the archive, `handler/decisions.rs` what was decided, `handler/definitions.rs` workflows and policies,
+//! `handler/known.rs` what is known and whether the journal is well, `handler/tree.rs` how the kernel itself is, [`travel`]
+//! what was, and what would have been.
 
 mod archive;
 mod control;
+mod decisions;
 mod definitions;
 mod inbox;
 mod known;
@@ -50,6 +52,13 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Policy { version } => definitions::policy(seen, *version),
         Request::Pauses => control::pauses(seen),
         Request::Rollouts => rollouts::compared(seen),
+        Request::Decisions { since_ms, connector } => {
+            decisions::decisions(seen, *since_ms, connector.as_deref())
+        }
+        Request::Backtest { file, text, since_ms } => {
+            decisions::backtest(seen, file, text, *since_ms)
+        }
+        Request::Suggest { since_ms, min, also } => decisions::suggest(seen, *since_ms, *min, also),
         Request::Tree
         | Request::Ready
         | Request::Drain { .. }

@@ -89,6 +89,36 @@ pub enum Request {
         #[serde(default)]
         version: Option<u32>,
     },
+    /// List the writes that were proposed, with what policy said of each, what was decided about it and what became of it.
+    Decisions {
+        /// Those that were proposed at this time or later, in milliseconds since 1970; all if absent.
+        #[serde(default)]
+        since_ms: Option<u64>,
+        /// Those of one connector; of all if absent.
+        #[serde(default)]
+        connector: Option<String>,
+    },
+    /// Tell what another policy would have said of these writes. Nothing is changed by it.
+    Backtest {
+        /// The file, as problems name it.
+        file: String,
+        /// Its text.
+        text: String,
+        /// As in [`Request::Decisions`].
+        #[serde(default)]
+        since_ms: Option<u64>,
+    },
+    /// Propose rules that these decisions support. Nothing is changed by it.
+    Suggest {
+        /// As in [`Request::Decisions`].
+        #[serde(default)]
+        since_ms: Option<u64>,
+        /// Fewest cases that a rule must rest on.
+        min: usize,
+        /// What may be left to a rule although it is risky: `new-places`, `untrusted`, `money`.
+        #[serde(default)]
+        also: Vec<String>,
+    },
     /// Show what moving a run to another version of its workflow would change.
     Migration {
         /// The run.
@@ -302,6 +332,9 @@ impl Request {
             | Self::Workflows
             | Self::Workflow { .. }
             | Self::Policy { .. }
+            | Self::Decisions { .. }
+            | Self::Backtest { .. }
+            | Self::Suggest { .. }
             | Self::Migration { .. }
             | Self::Pauses
             | Self::Rollouts

@@ -1,10 +1,11 @@
 //! What must hold: as it happens, after each recovery, and when everything has come to rest.
 //!
 //! `journal.rs` and `write.rs` watch the protocol at the journal, `remote.rs` at the connectors, `finale.rs` and `outcome.rs`
-//! look at the end. The names of the invariants are listed in [`INVARIANTS`], with what each says.
+//! look at the end, and `judged.rs` at what policy said. The names of the invariants are listed in [`INVARIANTS`], with what each says.
 
 pub(crate) mod finale;
 pub(crate) mod journal;
+mod judged;
 mod outcome;
 mod write;
 
@@ -19,6 +20,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("approved", "no write is attempted that policy has not allowed and nobody has approved"),
     ("approved-as-shown", "what is approved is what the operator was shown"),
     ("as-judged", "what leaves is byte for byte what was judged"),
+    ("judged-again", "the policy that judged a write says the same again of what was known then"),
     ("decided-in-time", "nothing is decided after its deadline"),
     ("item-stays", "an item of the inbox shows the same as long as it has the same id"),
     ("landed-happened", "what is recorded as landed has happened, or the operator said so"),

@@ -173,10 +173,7 @@ impl Active {
         let mut evidence = self.context.evidence(&proposal.connector, &proposal.routing)?;
         if let Some(run) = &self.run {
             evidence.workflow = run.workflow.name.to_string();
-            evidence.agent = run.step(step).and_then(|(definition, _)| match &definition.work {
-                Work::Agent(agent) => Some(agent.to_string()),
-                _ => None,
-            });
+            evidence.agent = run.definition.agent_of(step).map(ToString::to_string);
         }
         Ok(evidence)
     }

@@ -64,6 +64,19 @@ impl Policy {
         evidence: &Evidence,
         now: Timestamp,
     ) -> Option<Redaction> {
+        let declared = |name: &str| operation.arguments.get(name).map(|argument| argument.role);
+        let is_routing = |name: &str| declared(name) == Some(ArgumentRole::Routing);
+        self.take_out(proposal, evidence, now, &is_routing)
+    }
+
+    /// [`redact`](Self::redact), where besides the arguments that `proposal` is routed by those are kept that `is_routing`.
+    pub(super) fn take_out(
+        &self,
+        proposal: &Proposal,
+        evidence: &Evidence,
+        now: Timestamp,
+        is_routing: &dyn Fn(&str) -> bool,
+    ) -> Option<Redaction> {
         let facts = Facts::new(proposal, evidence, now, self.timezone);
         let mut matches = self.matches(&facts);
         matches.retain(|found| {
@@ -75,8 +88,7 @@ impl Policy {
         let classes = matches.iter().flat_map(|found| found.redact.iter().copied()).collect();
         let Value::Object(mut arguments) = proposal.arguments.value() else { return None };
         for (name, value) in &mut arguments {
-            let declared = operation.arguments.get(name).map(|argument| argument.role);
-            if declared != Some(ArgumentRole::Routing) && !proposal.routing.contains_key(name) {
+            if !is_routing(name) && !proposal.routing.contains_key(name) {
                 redact_value(value, &classes, &mut BTreeSet::new());
             }
         }

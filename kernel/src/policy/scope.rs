@@ -157,7 +157,8 @@ fn local(now: Timestamp, zone: Tz) -> DateTime<Tz> {
     DateTime::from_timestamp_millis(ms).expect("the calendar reaches there").with_timezone(&zone)
 }
 
-fn shown(labels: &Labels) -> Value {
+/// Labels as conditions and people's tools see them.
+pub(crate) fn shown(labels: &Labels) -> Value {
     let readers = match &labels.readers {
         Readers::Anyone => json!("anyone"),
         Readers::Only(readers) => json!(readers),

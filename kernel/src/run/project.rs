@@ -33,6 +33,9 @@ pub const REACHED: &str = "reached";
 /// Landings by connector, argument, day and place: a row each, to be counted.
 pub const REACHED_DAYS: &str = "reached-days";
 
+/// Landings at one place on one day that are counted. A rule that limits them says a smaller number.
+pub const REACHED_COUNT_MAX: usize = 1_000;
+
 /// Times at which something is due in a run that has left memory, soonest first: see [`due_key`].
 pub const TIMERS: &str = "timers";
 

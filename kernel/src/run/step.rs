@@ -379,7 +379,7 @@ pub(super) fn receipt_labels(write: &Write) -> Labels {
 }
 
 /// What names an effect that takes another back.
-pub(super) const UNDO: &str = "undo";
+pub(crate) const UNDO: &str = "undo";
 
 /// What names a decision that an agent makes in the operator's place.
 pub(super) const DECIDE: &str = "decide";

@@ -81,6 +81,31 @@ pub fn decode(version: u16, bytes: &[u8], blob: Fetch<'_>) -> Result<Vec<Event>,
     }
 }
 
+/// As [`decode`], for who looks at writes: what left the record of any other event is not fetched, and `null` stands in its place.
+///
+/// # Errors
+///
+/// [`StoredError`].
+pub fn decode_writes(
+    version: u16,
+    bytes: &[u8],
+    blob: Fetch<'_>,
+) -> Result<Vec<Event>, StoredError> {
+    let nothing: Fetch<'_> = &|_| Ok(Some(b"null".to_vec()));
+    match version {
+        0 | 1 => decode(version, bytes, blob),
+        EVENTS_VERSION => {
+            let stored: Vec<v2::StoredEvent> = codec::decode(bytes)?;
+            let read = |event: v2::StoredEvent| {
+                let is_write = matches!(event, v2::StoredEvent::Write { .. });
+                event.read(if is_write { blob } else { nothing })
+            };
+            stored.into_iter().map(read).collect()
+        }
+        newer => Err(StoredError::Newer(newer)),
+    }
+}
+
 /// What a record of these events is, in a word.
 #[must_use]
 pub fn kind(events: &[Event]) -> &'static str {

@@ -15,7 +15,7 @@ use soloist_kernel::{
     semantics::Reversal,
 };
 
-use super::outcome;
+use super::{judged, outcome};
 use crate::{operator::is_set_aside, plan::Class, scenario::Scenario, world::World};
 
 /// What there was at the end.
@@ -147,6 +147,8 @@ impl Found<'_> {
         }
         self.carried(soloist, runs);
         self.settled(runs, &items, &waiting);
+        let otherwise = self.read(judged::check(journal)).unwrap_or_default();
+        self.problems.extend(otherwise.into_iter().map(|what| ("judged-again", what)));
         self.facts(journal, soloist);
         self.nothing_held(soloist);
         self.parked();

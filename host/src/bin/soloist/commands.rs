@@ -1,9 +1,11 @@
-//! The commands, a file each; those about workflows and policies read files with `definitions.rs`.
+//! The commands, a file each; those about workflows and policies read files with `definitions.rs`, and
+//! `decisions.rs` has what `soloist policy` says of decisions on record.
 
 pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod bench;
 pub(crate) mod control;
+mod decisions;
 mod definitions;
 pub(crate) mod demo;
 pub(crate) mod doctor;

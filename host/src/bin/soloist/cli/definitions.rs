@@ -75,6 +75,36 @@ pub(crate) enum PolicyCommand {
         #[arg(value_name = "VERSION|FILE")]
         other: Option<String>,
     },
+    /// Show what was decided: each write that was proposed, what policy said of it, what you answered, what became of it.
+    Decisions {
+        /// Only what was proposed since then.
+        #[arg(long, value_name = "30d|DATE")]
+        since: Option<String>,
+        /// Only writes of this connector.
+        #[arg(long, value_name = "NAME")]
+        connector: Option<String>,
+    },
+    /// Judge what is on record again by another policy, and show what would have been otherwise. Changes nothing.
+    Backtest {
+        /// The policy.
+        file: PathBuf,
+        /// Only what was proposed since then.
+        #[arg(long, value_name = "30d|DATE")]
+        since: Option<String>,
+    },
+    /// Propose rules that your decisions support, in TOML, to be put at the end of your policy. Changes nothing.
+    Suggest {
+        /// Only what was proposed since then.
+        #[arg(long, value_name = "30d|DATE")]
+        since: Option<String>,
+        /// Fewest decisions that a rule must rest on.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        min: usize,
+        /// What may be left to a rule although it is risky; may be given several times: new-places (what cannot be taken back may
+        /// go where nothing has landed before), untrusted (it may go where somebody outside chose), money.
+        #[arg(long, value_name = "RISK")]
+        also: Vec<String>,
+    },
     /// Have the running soloist judge by a policy from now on, until it ends or reads its own again.
     Set {
         /// The file.

@@ -11,6 +11,7 @@ use soloist::{
 
 use super::{
     ask::{ask, asked},
+    decisions,
     definitions::{self, Source, raw, say_problems},
 };
 use crate::{
@@ -32,6 +33,17 @@ pub(crate) async fn policy(
             asked(config, request, json, |answer| say_part!("{}", raw(answer, "/text"))).await
         }
         PolicyCommand::Diff { one, other } => diff(config, &one, other.as_deref(), json).await,
+        PolicyCommand::Decisions { since, connector } => {
+            decisions::decisions(config, since.as_deref(), connector, json).await
+        }
+        PolicyCommand::Backtest { file, since } => {
+            let source = definitions::file(&file)?;
+            parsed(&source)?;
+            decisions::backtest(config, source, since.as_deref(), json).await
+        }
+        PolicyCommand::Suggest { since, min, also } => {
+            decisions::suggest(config, since.as_deref(), min, also, json).await
+        }
         PolicyCommand::Set { file } => set(config, &definitions::file(&file)?, json).await,
     }
 }
