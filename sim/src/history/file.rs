@@ -256,6 +256,10 @@ mod tests {
             ],
             blobs: vec![(Digest::of(b"x"), Arc::from(&b"x"[..]))],
             snapshots: vec![(stream, vec![])],
+            archive: Some(Arc::new(Segment::unsealed(Selection {
+                streams: vec![StreamId::new("run:x").unwrap()],
+                blobs: vec![Digest::of(b"x")],
+            }))),
         };
         History { plan: Plan::calm("refunds", 1, 1), appends: vec![append] }
     }
