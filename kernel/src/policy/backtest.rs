@@ -89,7 +89,9 @@ impl Policy {
     #[must_use]
     pub fn hears(&self, hearing: &Hearing, evidence: &Evidence) -> Heard {
         let Hearing { proposal, at, .. } = hearing;
-        let Some(redaction) = self.take_out(proposal, evidence, *at, &|_| false) else {
+        let redaction =
+            self.may_redact().then(|| self.take_out(proposal, evidence, *at, &|_| false));
+        let Some(redaction) = redaction.flatten() else {
             let redacted = self.still_redacts(&proposal.redacted);
             return Heard { judgement: self.judge(proposal, evidence, *at), redacted };
         };
@@ -98,6 +100,12 @@ impl Policy {
         let proposal = Proposal { arguments: redaction.arguments, redacted, ..proposal.clone() };
         let judgement = self.judge(&proposal, evidence, *at);
         Heard { judgement, redacted: self.still_redacts(&proposal.redacted) }
+    }
+
+    /// Whether any of its rules takes something out: most policies have none, and need not look twice.
+    fn may_redact(&self) -> bool {
+        self.rules.iter().any(|rule| rule.verdict == Verdict::Redact)
+            || self.builtins.settings().contains_key("redact_pii")
     }
 
     /// Those of the rules called `names` that this policy has as well.
