@@ -30,12 +30,12 @@ pub(super) fn answer(context: &Context, asked: Asked, archived: &ArchivedRun) {
         }
         Asked::Watch { reply } => drop(reply.send(end(context, run))),
         Asked::Occur { reply, .. } => drop(reply.send(())),
-        Asked::Abort { reply: Some(reply), .. } | Asked::Migrate { reply, .. } => {
+        Asked::Command { reply: Some(reply), .. } | Asked::Migrate { reply, .. } => {
             drop(reply.send(Err(over())));
         }
         // It is over, and has taken in what it was to take in.
         Asked::ChildEnded(_)
-        | Asked::Abort { reply: None, .. }
+        | Asked::Command { reply: None, .. }
         | Asked::Unpark { .. }
         | Asked::Answered { .. }
         | Asked::Tick

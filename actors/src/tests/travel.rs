@@ -9,6 +9,7 @@ use soloist_kernel::{
     journal::{
         Append, AppendError, Entry, Head, Journal, ProjectionKey, ReadError, Record, Seq, Snapshot,
         Stats, Stopped, StreamSeq, Synced,
+        archive::{Files, Sealed, Selection, Slot},
     },
     payload::{Digest, Payload},
     run::project::{ACTIVE, TIMERS},
@@ -239,6 +240,18 @@ impl Journal for Changed {
 
     fn records(&self, from: Seq, limit: usize) -> Result<Vec<Record>, ReadError> {
         self.0.records(from, limit)
+    }
+
+    fn slots(&self, from: Seq, limit: usize) -> Result<Vec<Slot>, ReadError> {
+        self.0.slots(from, limit)
+    }
+
+    fn seal(&self, of: Selection, done: Sealed) {
+        self.0.seal(of, done);
+    }
+
+    fn archive(&self) -> &dyn Files {
+        self.0.archive()
     }
 
     fn stream(&self, stream: &StreamId, after: StreamSeq) -> Result<Vec<Record>, ReadError> {

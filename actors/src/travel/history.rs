@@ -51,8 +51,8 @@ impl<'a> OfJournal<'a> {
 
     fn shelf(&self) -> Shelf<'_> {
         match &self.definitions {
-            Definitions::Own(workflows) => workflows.shelf(self.journal),
-            Definitions::OfKernel(workflows) => workflows.shelf(self.journal),
+            Definitions::Own(workflows) => workflows.shelf(self.journal, Arc::default()),
+            Definitions::OfKernel(workflows) => workflows.shelf(self.journal, Arc::default()),
         }
     }
 }

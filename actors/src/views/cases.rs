@@ -1,6 +1,6 @@
 //! What was decided, read from the journal: cases, the policies that judged them, and what another policy would have said.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use soloist_kernel::{
     decisions::{Case, Unreadable, Walk},
@@ -22,7 +22,7 @@ const RECORDS: usize = 1_000;
 /// [`ReadError`].
 pub fn cases(journal: &dyn Journal, since: Timestamp) -> Result<Vec<Case>, ReadError> {
     let workflows = Workflows::default();
-    let library = workflows.shelf(journal);
+    let library = workflows.shelf(journal, Arc::default());
     let mut walk = Walk::new(&library, since);
     let blob = |digest: &_| journal.blob(digest);
     let mut from = Seq(1);

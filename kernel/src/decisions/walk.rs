@@ -3,7 +3,10 @@
 //! It follows no more of a run than it has to: the definition it is pinned to, which tells who proposes, and the effects of its
 //! steps, whose places tell what is taken back. Each write goes through the state machine that the kernel has for it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
@@ -13,7 +16,7 @@ use crate::{
     id::{EffectId, InboxId, RunId, StepName, WorkflowRef},
     journal::{Record, Seq},
     policy::{self, Evidence, Judgement},
-    run::{self, Beginning, EffectRef, Event, Fetch, StoredError},
+    run::{self, AfterFailure, Beginning, EffectRef, Event, Fetch, StoredError},
     time::Timestamp,
     workflow::{Library, Workflow},
 };
@@ -55,6 +58,12 @@ struct Followed {
     /// The effects of each step, in their order.
     effects: BTreeMap<StepName, Vec<EffectRef>>,
     writes: BTreeMap<(StepName, EffectRef), Open>,
+    /// How often the operator has had each step tried again.
+    generations: BTreeMap<StepName, u32>,
+    /// The steps that are over.
+    over: BTreeSet<StepName>,
+    /// Whether the run has failed.
+    failed: bool,
 }
 
 /// A write, and its case so far.
@@ -135,9 +144,40 @@ impl<'a> Walk<'a> {
                 }
                 Ok(())
             }
-            Event::StepFailed { step, .. } => {
+            Event::StepFailed { step, next, .. } => {
                 if let Some(run) = self.runs.get_mut(at.run) {
                     run.forget_failed(&step);
+                    if matches!(next, AfterFailure::Never | AfterFailure::Compensate) {
+                        run.over.insert(step);
+                    }
+                }
+                Ok(())
+            }
+            Event::StepCompleted { step, .. } | Event::StepSkipped { step } => {
+                if let Some(run) = self.runs.get_mut(at.run) {
+                    run.over.insert(step);
+                }
+                Ok(())
+            }
+            Event::Retried { step, .. } => {
+                if let Some(run) = self.runs.get_mut(at.run) {
+                    run.forget_failed(&step);
+                    run.over.remove(&step);
+                    *run.generations.entry(step).or_default() += 1;
+                    run.goes_on();
+                }
+                Ok(())
+            }
+            Event::Overridden { step, .. } => {
+                if let Some(run) = self.runs.get_mut(at.run) {
+                    run.over.insert(step);
+                    run.goes_on();
+                }
+                Ok(())
+            }
+            Event::Failed { .. } => {
+                if let Some(run) = self.runs.get_mut(at.run) {
+                    run.failed = true;
                 }
                 Ok(())
             }
@@ -152,14 +192,12 @@ impl<'a> Walk<'a> {
             }
             Event::Write { step, effect, event, .. } => self.write(at, step, effect, event),
             Event::StepStarted { .. }
-            | Event::StepSkipped { .. }
-            | Event::StepCompleted { .. }
             | Event::Answered { .. }
             | Event::Delegated { .. }
             | Event::Uncompensated { .. }
             | Event::ChildUnwound { .. }
             | Event::Completed { .. }
-            | Event::Failed { .. }
+            | Event::Cancelled { .. }
             | Event::Unwinding { .. }
             | Event::Unwound
             | Event::Overdue
@@ -171,7 +209,19 @@ impl<'a> Walk<'a> {
         let Beginning { workflow, body, .. } = beginning;
         let definition = find(self.library, at.run, &workflow, body.as_ref())?;
         let (effects, writes) = (BTreeMap::new(), BTreeMap::new());
-        let run = Followed { workflow, body, definition, synced: at.seq, effects, writes };
+        let (generations, over) = (BTreeMap::new(), BTreeSet::new());
+        let synced = at.seq;
+        let run = Followed {
+            workflow,
+            body,
+            definition,
+            synced,
+            effects,
+            writes,
+            generations,
+            over,
+            failed: false,
+        };
         self.runs.insert(at.run.clone(), run);
         Ok(())
     }
@@ -209,7 +259,8 @@ impl<'a> Walk<'a> {
             why: None,
             taken_back: false,
         };
-        let write = Write::proposed(proposal, judgement, at.at);
+        let mut write = Write::proposed(proposal, judgement, at.at);
+        write.generation = run.generations.get(&step).copied().unwrap_or_default();
         let mut open = Open { case, write, asked_at: None };
         open.heard(hearing, at.at);
         // What failed is proposed anew under the same effect, and that is another case.
@@ -316,6 +367,21 @@ impl<'a> Walk<'a> {
 const RUN: &str = "run:";
 
 impl Followed {
+    /// The run goes on: if it had failed, what its end had stopped is asked for again.
+    fn goes_on(&mut self) {
+        if !std::mem::take(&mut self.failed) {
+            return;
+        }
+        for (step, effects) in
+            self.effects.iter_mut().filter(|(step, _)| !self.over.contains(*step))
+        {
+            effects.retain(|effect| {
+                let write = self.writes.get(&(step.clone(), effect.clone()));
+                !write.is_some_and(|open| open.write.stopped)
+            });
+        }
+    }
+
     /// What failed is tried again as if it had not been asked for.
     fn forget_failed(&mut self, step: &StepName) {
         let (writes, Some(effects)) = (&self.writes, self.effects.get_mut(step)) else { return };
@@ -348,7 +414,8 @@ impl Open {
             name: effect.name.clone(),
             occurrence: effect.occurrence,
         };
-        Some(id.inbox_id(kind, self.write.round, self.write.seal()))
+        let key = id.key_of(self.write.generation);
+        Some(key.inbox_id(kind, self.write.round, self.write.seal()))
     }
 
     /// Policy has judged it, which `write` has taken in.

@@ -189,7 +189,7 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Effect, StepStatus};
+    use crate::run::Effect;
 
     fn id(name: &str) -> EffectRef {
         EffectRef { name: name.parse().unwrap(), occurrence: 0 }

@@ -198,7 +198,7 @@ fn of_writes(
     }
     if let Some(run) = fork {
         for (step, effect, write) in run.writes() {
-            let recorded = stage.sent(&run.effect_id(step, effect).key());
+            let recorded = stage.sent(&run.key(step, effect));
             let place = (step.clone(), effect.to_string());
             found.entry(place).or_default().1 = Some(WriteSide::of(write, recorded));
         }

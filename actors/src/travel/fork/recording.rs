@@ -85,7 +85,7 @@ impl Recording {
                     self.answers.entry(id).or_default().push(recorded);
                 }
                 Event::Write { step, effect, event, .. } => {
-                    let key = told.after.effect_id(step, effect).key();
+                    let key = told.after.key(step, effect);
                     let known = match told.after.write(step, effect) {
                         Some(write) => Some(write.clone()),
                         // What fails its step is forgotten with the attempt, in the same record.
@@ -173,6 +173,7 @@ fn said(run: &Run, event: &Event, actor: &Actor) -> Option<(StepName, String, Wh
             (step, answered(effect, awaited, &answer.payload, &answer.by)?)
         }
         Event::StepStarted { step, .. }
+        | Event::Retried { step, .. }
         | Event::StepCompleted { step, .. }
         | Event::StepFailed { step, .. }
             if person =>
@@ -253,7 +254,7 @@ fn of_escalated(run: &Run, step: &StepName, event: &Event) -> Option<What> {
         return None;
     }
     let decision = match event {
-        Event::StepStarted { .. } => Decision::Retry,
+        Event::Retried { .. } | Event::StepStarted { .. } => Decision::Retry,
         Event::StepCompleted { output, .. } => Decision::GoOn { output: output.value.value() },
         _ => Decision::Fail,
     };

@@ -224,7 +224,7 @@ fn only_the_rounds_that_failed_are_begun_anew() {
     };
     let rounds = open(&bench);
     assert_eq!(rounds.len(), 3);
-    let mut says = |bench: &mut Bench, effect: &EffectRef, end| {
+    let says = |bench: &mut Bench, effect: &EffectRef, end| {
         let (effect, end) = (effect.clone(), Box::new(end));
         bench.did(Command::ChildEnded { step: step("all"), effect, end })
     };
