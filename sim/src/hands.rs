@@ -1,5 +1,7 @@
 //! Who kills and stops the actors that the plan wants killed and stopped, and does to runs what the plan has an operator do.
 
+use std::time::Duration;
+
 use soloist_actors::{DecideError, Soloist};
 use soloist_kernel::control::Scope;
 
@@ -25,6 +27,9 @@ const BACK_MS_MAX: u64 = 10_000;
 /// How long an operator looks before what was left paused goes on, in milliseconds.
 const LOOKS_FIRST_MS: u64 = 20_000;
 
+/// How long a run has been over when it is archived.
+const OVER_FOR: Duration = Duration::from_secs(1);
+
 /// Does what it is told for as long as the process lives.
 pub(crate) async fn hands(soloist: Soloist, access: Access) {
     loop {
@@ -34,6 +39,7 @@ pub(crate) async fn hands(soloist: Soloist, access: Access) {
                 Kind::Leaves | Kind::Retries | Kind::Overrides => {
                     drop(tokio::spawn(intervenes(soloist.clone(), access.clone(), order.clone())));
                 }
+                Kind::Archives => drop(tokio::spawn(archives(soloist.clone(), access.clone()))),
                 Kind::Holds { scope, ms } => {
                     let held = holds(soloist.clone(), access.clone(), scope.clone(), *ms);
                     drop(tokio::spawn(held));
@@ -87,6 +93,21 @@ async fn intervenes(soloist: Soloist, access: Access, order: Kind) {
         state.line("operator", What::Operator, format_args!("{order} {run}: {text}"));
         if done.is_ok() {
             state.saw(&format!("the operator {}", order.name()));
+        }
+    });
+}
+
+/// The operator archives what has been over for a moment.
+async fn archives(soloist: Soloist, access: Access) {
+    let archived = soloist.archive(Some(OVER_FOR)).await;
+    access.with(|state| {
+        let text = match &archived {
+            Ok(archived) => format!("{} runs", archived.runs),
+            Err(error) => error.to_string(),
+        };
+        state.line("operator", What::Operator, format_args!("archives: {text}"));
+        if archived.is_ok_and(|archived| archived.runs > 0) {
+            state.saw("runs were archived");
         }
     });
 }

@@ -242,7 +242,7 @@ impl Draw<'_> {
         if !self.scenario.asks {
             return;
         }
-        for kind in [Kind::Leaves, Kind::Retries, Kind::Overrides] {
+        for kind in [Kind::Leaves, Kind::Retries, Kind::Overrides, Kind::Archives] {
             if self.chance.percent(8) {
                 let when = self.anywhere();
                 self.add(when, kind);

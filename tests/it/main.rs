@@ -5,6 +5,7 @@ mod support;
 mod approvals;
 mod archive;
 mod cli;
+mod control;
 mod decisions;
 mod definitions;
 mod demo;

@@ -74,6 +74,8 @@ async fn what_is_over_is_archived_and_its_id_stays_its_own() {
     assert_eq!((&of("waits").archived, &of("young").archived), (&None, &None));
     let shown = views::run(soloist.journal(), &"old".parse().unwrap()).unwrap().unwrap();
     assert_eq!(shown.records, before.records);
+    let replayed = crate::travel::replay_run(soloist.journal(), &"old".parse().unwrap()).unwrap();
+    assert_eq!(replayed.differences, [], "it is what its records say, wherever they are");
     check_whole(&soloist);
 
     let house = house.after(soloist).await;

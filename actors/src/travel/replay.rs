@@ -14,6 +14,7 @@ use soloist_kernel::{
     payload::Digest,
     run::{
         self, Event, Parent, Run, RunSummary,
+        archived::ARCHIVED,
         project::{
             ACTIVE, AWAITING, ENDED, FINISHED, PARKED, REACHED, REACHED_DAYS, TIMERS, project,
             standing,
@@ -254,7 +255,14 @@ impl Rows {
         let journal = source.journal;
         self.taken_in(source)?;
         self.strays(journal, run)?;
-        for key in standing(run) {
+        // The row of a run that is archived has taken the place of its summary.
+        let archived = ProjectionKey::new(ARCHIVED, run.id.as_str());
+        let is_archived = journal.projection(&archived)?.is_some();
+        let replaced = |key: &ProjectionKey| is_archived && [ACTIVE, FINISHED].contains(&key.table);
+        for (_, row) in self.rows.iter_mut().filter(|(key, _)| replaced(key)) {
+            *row = None;
+        }
+        for key in standing(run).into_iter().filter(|key| !replaced(key)) {
             // What follows from the state alone is there, however it came to be so.
             if self.rows.get(&key).is_none_or(Option::is_none) {
                 let says = format!("{} should be there, and no record wrote it", key.key);

@@ -179,9 +179,13 @@ fn to_stop(run: &Run) -> Option<Event> {
 }
 
 impl Run {
-    /// How the run ended, as the run above it is told; `None` while it goes on.
+    /// How the run ended, as the run above it is told; `None` while it goes on, and while it is not known what its writes have
+    /// come to: whoever takes back what this run did must know what that is.
     #[must_use]
     pub fn end(&self) -> Option<ChildEnd> {
+        if self.writes().any(|(_, _, write)| !write.is_settled()) {
+            return None;
+        }
         let unwound =
             |unwound: bool| unwound.then(|| u32::try_from(self.left().count()).unwrap_or(u32::MAX));
         match &self.status {

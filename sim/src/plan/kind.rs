@@ -178,6 +178,8 @@ pub enum Kind {
         /// Milliseconds.
         ms: u64,
     },
+    /// Archives what has been over for a moment.
+    Archives,
     /// Puts a new version of everything into force.
     Deploys,
 }
@@ -311,6 +313,7 @@ impl Kind {
             Self::Retries,
             Self::Overrides,
             Self::Holds { scope: none(), ms: 0 },
+            Self::Archives,
             Self::Deploys,
         ];
         // A new kind does not compile until it is named here, and so above.
@@ -331,6 +334,7 @@ impl Kind {
                 Self::Older | Self::ClockJump { .. } | Self::DecidesTwice | Self::DecidesStale => {}
                 Self::DecidesLate | Self::Cancels | Self::Deploys | Self::Poisoned => {}
                 Self::Leaves | Self::Retries | Self::Overrides | Self::Holds { .. } => {}
+                Self::Archives => {}
             }
         }
         each
@@ -383,6 +387,7 @@ impl Kind {
             | Self::Retries
             | Self::Overrides
             | Self::Holds { .. }
+            | Self::Archives
             | Self::Deploys => Class::Operator,
         }
     }

@@ -110,6 +110,7 @@ fn what(kind: &Kind) -> String {
         Kind::Retries => "the operator has a step tried again".into(),
         Kind::Overrides => "the operator says what a step comes to".into(),
         Kind::Holds { scope, ms } => format!("the operator pauses {scope} for {}", about(*ms)),
+        Kind::Archives => "the operator archives what is over".into(),
         Kind::Deploys => "the operator deploys a new version of everything".into(),
     }
 }

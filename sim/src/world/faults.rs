@@ -120,6 +120,7 @@ impl State {
             | Kind::Leaves
             | Kind::Retries
             | Kind::Overrides
+            | Kind::Archives
             | Kind::Holds { .. } => {
                 self.orders.push(kind);
                 self.ordered.notify_one();

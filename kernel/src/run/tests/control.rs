@@ -245,3 +245,17 @@ fn only_the_rounds_that_failed_are_begun_anew() {
     let output = bench.run.step(&step("all")).unwrap().1.output().unwrap().value.value();
     assert_eq!(output, json!([10, 20, 30]));
 }
+
+#[test]
+fn a_run_has_ended_for_the_run_above_when_it_is_known_what_it_did() {
+    let mut bench = Bench::new().allowing();
+    bench.triaged(true);
+    bench.proposed(WriteSemantics::Opaque);
+    bench.attempt();
+    bench.did(cancel());
+    assert_eq!(bench.run.end(), None, "an attempt is under way");
+    bench.fault(1, Phase::MaybeSent);
+    assert_eq!(bench.run.end(), None, "nobody knows whether it happened");
+    bench.decide(Decision::Resolve { happened: true });
+    assert!(bench.run.end().unwrap().did);
+}
