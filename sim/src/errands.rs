@@ -22,7 +22,7 @@ use soloist_kernel::{
 use crate::{
     chance::Chance,
     operator::{APPROVED_LATER, Operator},
-    scenario::{Faults, Scenario, Systems},
+    scenario::{Scenario, Systems},
     world::World,
 };
 
@@ -42,7 +42,6 @@ const PULLED_AGAIN: Duration = Duration::from_secs(90);
 #[must_use]
 pub fn scenario() -> Scenario {
     let mut scenario = Scenario::new("errands");
-    scenario.faults(Faults::all().overriding());
     scenario.systems(|world| town::town(world).mounted(Systems::new(), "town"));
     let workflows = [("fetch", FETCH), ("wish", WISH), ("errand", ERRAND)].map(|(name, text)| {
         Workflow::parse(name, text).unwrap_or_else(|problems| panic!("{}", problems[0]))
