@@ -1,7 +1,7 @@
 //! Versions side by side: a share of the new runs takes the newest version of a workflow or an agent, the others the one before.
 //!
 //! Which version a run takes follows from its id alone, so that it is the same however often its beginning is tried, and the
-//! journal pins it. A rollout is an event of a stream of its own: [`begin`] and [`end`] decide, [`Rollouts::apply`] folds,
+//! journal pins it. A rollout is an event of a stream of its own: [`begin`] and [`promote`] decide, [`Rollouts::apply`] folds,
 //! [`project`] is what is written beside. It holds as long as its canary is the newest version: a version that is added later
 //! is for everyone.
 
