@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use soloist_actors::{Ending, Soloist, views};
-use soloist_kernel::{control::Scope, journal::Journal};
-
-use super::{
-    runs::{at_rest, no_run},
-    to_json,
+use soloist_kernel::{
+    control::{Pause, Scope},
+    journal::Journal,
 };
+
+use super::runs::{at_rest, no_run};
 use crate::request::Problem;
 
 fn scope(text: &str) -> Result<Scope, Problem> {
@@ -19,7 +19,12 @@ fn scope(text: &str) -> Result<Scope, Problem> {
 /// What is paused, since when, by whom and why.
 pub(super) fn pauses(journal: &dyn Journal) -> Result<Value, Problem> {
     let pauses = views::pauses(journal).map_err(Problem::new)?;
-    to_json(&pauses.iter().collect::<Vec<_>>())
+    Ok(pauses.iter().map(shown).collect())
+}
+
+fn shown(pause: &Pause) -> Value {
+    let Pause { scope, by, reason, since } = pause;
+    json!({ "scope": scope, "by": by, "reason": reason, "since": since.to_string() })
 }
 
 pub(super) async fn pause(soloist: &Soloist, text: &str, reason: &str) -> Result<Value, Problem> {
