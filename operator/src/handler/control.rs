@@ -22,7 +22,8 @@ pub(super) fn pauses(journal: &dyn Journal) -> Result<Value, Problem> {
     Ok(pauses.iter().map(shown).collect())
 }
 
-fn shown(pause: &Pause) -> Value {
+/// A pause as it is shown.
+pub(super) fn shown(pause: &Pause) -> Value {
     let Pause { scope, by, reason, since } = pause;
     json!({ "scope": scope, "by": by, "reason": reason, "since": since.to_string() })
 }

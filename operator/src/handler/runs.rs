@@ -15,7 +15,7 @@ use soloist_kernel::{
     workflow::find_intent,
 };
 
-use super::to_json;
+use super::{control, to_json};
 use crate::request::Problem;
 
 /// How much of an input's hash is in the id of a run that was given none, in hex digits.
@@ -43,7 +43,8 @@ pub(super) fn show(journal: &dyn Journal, run: &str) -> Result<Value, Problem> {
     let folded = views::folded(journal, &id).ok().flatten();
     shown["steps"] = folded.as_ref().map_or(Value::Null, steps);
     shown["set_aside"] = to_json(&views::set_aside(journal, &id).map_err(Problem::new)?)?;
-    shown["paused"] = to_json(&paused(journal, folded.as_ref())?)?;
+    let paused = paused(journal, folded.as_ref())?;
+    shown["paused"] = paused.as_ref().map_or(Value::Null, control::shown);
     shown["writes"] = folded.as_ref().map_or(Value::Null, writes);
     shown["parked"] = folded.as_ref().map_or(Value::Null, parked);
     shown["waits"] = ids(&waits_in(journal, &id).map_err(Problem::new)?);
