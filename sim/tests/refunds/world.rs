@@ -108,7 +108,8 @@ fn explained(world: &World, soloist: &Soloist) -> Result<(), String> {
         let (order, run) = (order(number), run(number));
         let asked = inbox.iter().any(|item| item.run.as_ref().is_some_and(|of| of.as_str() == run));
         // Whoever ends a run himself knows why.
-        let ended = runs.iter().any(|of| of.run.as_str() == run && of.status == "aborted");
+        let by_hand = |status: &str| matches!(status, "aborted" | "cancelled");
+        let ended = runs.iter().any(|of| of.run.as_str() == run && by_hand(&of.status));
         if !refunded.contains_key(&order) && !asked && !ended {
             return Err(format!("{order} is not refunded, and nobody is told"));
         }
