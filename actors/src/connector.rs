@@ -57,7 +57,13 @@ pub(crate) enum Message {
     /// Tell when there is room for a call.
     Admit(Box<Admit>),
     /// Read, for a run.
-    Read { run: RunId, operation: OperationName, arguments: Payload, reply: Reply },
+    Read {
+        run: RunId,
+        priority: Priority,
+        operation: OperationName,
+        arguments: Payload,
+        reply: Reply,
+    },
     /// Give room for a pull.
     Pull { reply: oneshot::Sender<Result<Room, Fault>> },
     /// Something was paused or goes on: reads that were held look again.
@@ -95,12 +101,13 @@ pub(crate) struct Admit {
 pub(crate) async fn read(
     connector: &Address<Message>,
     run: RunId,
+    priority: Priority,
     operation: OperationName,
     arguments: Payload,
 ) -> Result<Labeled<Payload>, String> {
     let (reply, answer) = oneshot::channel();
     let restarting = || "the connector is restarting; try again".to_owned();
-    let message = Message::Read { run, operation, arguments, reply };
+    let message = Message::Read { run, priority, operation, arguments, reply };
     connector.send(message).map_err(|_| restarting())?;
     answer.await.map_err(|_| restarting())?.map_err(|fault| fault.to_string())
 }
@@ -209,9 +216,9 @@ impl Behaviour for ConnectorActor {
                 let call = Call::write(guard, purpose, operation, retry);
                 self.queue(lane(&run), priority, since, call);
             }
-            Message::Read { run, operation, arguments, reply } => {
+            Message::Read { run, priority, operation, arguments, reply } => {
                 let call = Call::read(operation, arguments, reply);
-                self.queue(lane(&run), Priority::Normal, None, call);
+                self.queue(lane(&run), priority, None, call);
             }
             Message::Pull { reply } => {
                 self.queue("sync".into(), Priority::Normal, None, Call::pull(reply));

@@ -16,10 +16,10 @@ use soloist_kernel::{
     labels::Labeled,
     mutant::{Mutant, planted},
     payload::Payload,
-    policy::{Evidence, Reached},
+    policy::{Evidence, Policy, Reached},
     rollout::Subject,
     run::{
-        self,
+        self, Run,
         project::{REACHED_COUNT_MAX, REACHED_DAYS, reached_day, reached_key},
     },
     time::Timestamp,
@@ -42,8 +42,10 @@ use crate::{
     run::Which,
     runs::aside::Aside,
     service::Services,
+    shadows::Told,
     travel::Stage,
     tree::Tree,
+    views,
     workflows::{Shelf, Workflows},
 };
 
@@ -64,6 +66,8 @@ pub(crate) struct Context {
     pub(crate) aside: Aside,
     /// Which versions are side by side.
     pub(crate) shares: Shares,
+    /// What is said of shadows that are due.
+    pub(crate) shadows: Told,
     /// What the operator has paused.
     pub(crate) held: Held,
     /// What stands between everyone and the calls of connectors.
@@ -186,9 +190,37 @@ impl Context {
         Ok(evidence)
     }
 
-    /// Has the kernel decide, over the policy, the catalogue and the workflows that there are now.
-    pub(crate) fn decides<T>(&self, now: Timestamp, decide: impl FnOnce(&run::Env<'_>) -> T) -> T {
-        let (policy, library) = (self.policies.current(), self.library());
+    /// The policy that judges what `run` proposes: the newest, unless two are side by side; then the one that the topmost run
+    /// above it draws, so that a run and those beneath it are judged by one.
+    pub(crate) fn policy_of(&self, run: &Run) -> Arc<Policy> {
+        let newest = self.policies.current();
+        let rollouts = self.shares.current();
+        let Some(rollout) = rollouts.in_force(&Subject::Policy, newest.version()) else {
+            return newest;
+        };
+        let journal = &*self.journal;
+        // Where that cannot be read, the run draws for itself: its judgement names the version in any case.
+        let topmost = match &run.parent {
+            None => Ok(run.id.clone()),
+            Some(parent) => views::topmost_of(journal, &parent.run),
+        };
+        let version = rollout.version(&topmost.unwrap_or_else(|_| run.id.clone()));
+        if version == newest.version() {
+            return newest;
+        }
+        self.policies.version(journal, version).ok().flatten().unwrap_or(newest)
+    }
+
+    /// Has the kernel decide about `run`, over the policy that judges it, the catalogue and the workflows that there are now.
+    /// Nothing is judged while a run begins, so that one needs no policy of its own yet.
+    pub(crate) fn decides<T>(
+        &self,
+        run: Option<&Run>,
+        now: Timestamp,
+        decide: impl FnOnce(&run::Env<'_>) -> T,
+    ) -> T {
+        let policy = run.map_or_else(|| self.policies.current(), |run| self.policy_of(run));
+        let library = self.library();
         let mounted = self.mounted();
         decide(&run::Env { now, policy: &policy, catalog: &mounted.catalog, library: &library })
     }
@@ -268,7 +300,7 @@ impl Context {
         let operation: OperationName = operation.parse().map_err(|error| format!("{error}"))?;
         let actor = self.registry.connector(&connector);
         let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
-        connector::read(&actor, run.clone(), operation, arguments).await
+        connector::read(&actor, run.clone(), Priority::Normal, operation, arguments).await
     }
 
     /// Has the memory actor assert a fact.

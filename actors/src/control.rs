@@ -263,7 +263,8 @@ impl Soloist {
             agents: agents.clone(),
             by: "operator".into(),
         };
-        let decided = context.decides(context.env.now(), |env| run::decide(&run, command, env));
+        let decided =
+            context.decides(Some(&run), context.env.now(), |env| run::decide(&run, command, env));
         Ok(Migration {
             run: run.id.clone(),
             from: run.workflow.clone(),

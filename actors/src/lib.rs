@@ -18,6 +18,7 @@
 //!  ├─ events        delivers events to workflows, agents and runs
 //!  ├─ schedules     starts runs by the calendar
 //!  ├─ retention     archives runs that have been over for long
+//!  ├─ shadows       plays newer versions on runs that have ended
 //!  └─ services      (one_for_one)   the host's own loops
 //! ```
 //!
@@ -52,6 +53,7 @@ mod memory;
 mod meter;
 mod mounted;
 mod mounting;
+mod outcomes;
 mod panics;
 mod pauses;
 mod policies;
@@ -63,6 +65,7 @@ mod run;
 mod runs;
 mod schedules;
 mod service;
+mod shadows;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -83,9 +86,9 @@ pub use handle::{
 pub use health::{Drained, Readiness};
 pub use intervene::Ending;
 pub use mounting::MountError;
+pub use outcomes::{Arm, Comparison, Measures, Tried, TriedArm, compare, tried};
 pub use pauses::hold;
 pub use retention::{ArchiveRunsError, Archived};
-pub use rollouts::{Arm, Comparison, compare};
 pub use service::Services;
 pub use supervisor::{AutoShutdown, Restart, Strategy};
 pub use tree::{TreeEvent, TreeNode};

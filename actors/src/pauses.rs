@@ -18,7 +18,7 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::{
     connector, context::Context, control::SetError, handle::Soloist, log::Log, run::by_whom, runs,
-    schedules, views,
+    schedules, shadows, views,
 };
 
 /// What is paused.
@@ -217,6 +217,9 @@ impl Context {
         }
         if let Some(schedules) = self.registry.schedules() {
             let _ = schedules.send(schedules::Message::Look);
+        }
+        if let Some(shadows) = self.registry.shadows() {
+            let _ = shadows.send(shadows::Message::Look);
         }
         for connector in self.mounted().connectors.keys() {
             if let Some(calls) = self.registry.connector(connector) {

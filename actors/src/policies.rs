@@ -30,10 +30,12 @@ const EVENTS_VERSION: u16 = 2;
 /// How many rows are read at a time.
 const PAGE: usize = 100;
 
-/// The policy that judges now.
+/// The newest policy, and the versions before it that judge some of the runs.
 #[derive(Default)]
 pub(crate) struct Policies {
     current: Mutex<Arc<Policy>>,
+    /// Versions that were asked for besides.
+    others: Mutex<BTreeMap<u32, Arc<Policy>>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,9 +50,27 @@ enum StoredEvent<'a> {
 }
 
 impl Policies {
-    /// The policy that judges now.
+    /// The newest policy. Which one judges a run, [`Context::policy_of`](crate::context::Context::policy_of) tells.
     pub(crate) fn current(&self) -> Arc<Policy> {
         self.current.lock().expect("reading a policy does not panic").clone()
+    }
+
+    /// `version` of the policy as it judged; `None` if it is not there, or can no longer be read.
+    pub(crate) fn version(
+        &self,
+        journal: &dyn Journal,
+        version: u32,
+    ) -> Result<Option<Arc<Policy>>, ReadError> {
+        let others = || self.others.lock().expect("looking up does not panic");
+        if let Some(known) = others().get(&version) {
+            return Ok(Some(known.clone()));
+        }
+        // Read outside of the lock, which others wait for.
+        let key = text_key(version);
+        let Some(bytes) = journal.projection(&key)? else { return Ok(None) };
+        let policy = judging(journal, version, &key.key, &bytes)?.map(Arc::new);
+        others().extend(policy.iter().map(|policy| (version, policy.clone())));
+        Ok(policy)
     }
 
     /// What must be appended for `policy` to be the next version, if it differs from the newest; and it in its version.
@@ -107,17 +127,26 @@ pub(crate) fn all(journal: &dyn Journal) -> Result<BTreeMap<u32, Policy>, ReadEr
         after.clone_from(last);
         for (key, bytes) in &page {
             let Ok(version) = key.parse::<u32>() else { continue };
-            let text = String::from_utf8_lossy(bytes);
-            let Ok(policy) = Policy::parse(key, &text) else { continue };
-            let lists = journal.projection(&lists_key(version))?;
-            let lists: BTreeMap<String, Vec<String>> =
-                lists.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-            let with = |policy: Policy, (name, values): (String, Vec<String>)| {
-                policy.with_list(&name, values)
-            };
-            all.insert(version, lists.into_iter().fold(policy, with).with_version(version));
+            all.extend(judging(journal, version, key, bytes)?.map(|policy| (version, policy)));
         }
     }
+}
+
+/// `version` of the policy, whose text is `bytes`, with what the configuration had added to its lists; `None` if it can no longer
+/// be read.
+fn judging(
+    journal: &dyn Journal,
+    version: u32,
+    file: &str,
+    bytes: &[u8],
+) -> Result<Option<Policy>, ReadError> {
+    let Ok(policy) = Policy::parse(file, &String::from_utf8_lossy(bytes)) else { return Ok(None) };
+    let lists = journal.projection(&lists_key(version))?;
+    let lists: BTreeMap<String, Vec<String>> =
+        lists.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let with =
+        |policy: Policy, (name, values): (String, Vec<String>)| policy.with_list(&name, values);
+    Ok(Some(lists.into_iter().fold(policy, with).with_version(version)))
 }
 
 fn lists_key(version: u32) -> ProjectionKey {

@@ -9,7 +9,7 @@ use std::{
 use soloist_kernel::id::{AgentName, ConnectorName};
 
 use crate::{
-    actor::Address, agents, connector, events, intake, memory, retention, runs, schedules,
+    actor::Address, agents, connector, events, intake, memory, retention, runs, schedules, shadows,
     supervisor, timers,
 };
 
@@ -28,6 +28,7 @@ struct Inner {
     events: Option<Address<events::Message>>,
     schedules: Option<Address<schedules::Message>>,
     retention: Option<Address<retention::Message>>,
+    shadows: Option<Address<shadows::Message>>,
     connectors: BTreeMap<ConnectorName, Address<connector::Message>>,
     pools: BTreeMap<(AgentName, u32), Address<agents::Message>>,
     intakes: BTreeMap<ConnectorName, Address<intake::Message>>,
@@ -93,6 +94,14 @@ impl Registry {
 
     pub(crate) fn set_retention(&self, actor: Address<retention::Message>) {
         self.inner().retention = Some(actor);
+    }
+
+    pub(crate) fn shadows(&self) -> Option<Address<shadows::Message>> {
+        self.inner().shadows.clone()
+    }
+
+    pub(crate) fn set_shadows(&self, actor: Address<shadows::Message>) {
+        self.inner().shadows = Some(actor);
     }
 
     pub(crate) fn connector(&self, name: &ConnectorName) -> Option<Address<connector::Message>> {

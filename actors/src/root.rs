@@ -22,6 +22,7 @@ use crate::{
     retention::RetentionActor,
     runs::RunsActor,
     schedules::SchedulesActor,
+    shadows::ShadowsActor,
     supervisor::{AutoShutdown, Flags, Restart, Shutdown, Spec, Strategy},
     timers::TimersActor,
     tree::Place,
@@ -64,6 +65,8 @@ fn children(context: &Arc<Context>) -> Vec<Spec> {
         Spec::actor::<EventsActor>("events", with()),
         Spec::actor::<SchedulesActor>("schedules", with()),
         Spec::actor::<RetentionActor>("retention", with()),
+        // What is due is in the journal: a shadow that is cut off is played once more.
+        Spec::actor::<ShadowsActor>("shadows", with()).shutdown(Shutdown::BrutalKill),
         Spec::supervisor("services", ONE_FOR_ONE, context, move || {
             for_services.services.iter().map(|services| services.spec(&for_services)).collect()
         }),

@@ -1,13 +1,17 @@
 //! What turns wait for and what starts runs, in virtual time: a night's sleep takes no time here.
 
 mod events;
+mod experiments;
 mod fork;
 mod incidents;
 mod labels;
 mod limits;
 mod parked;
+mod policy_versions;
 mod retention;
 mod rollouts;
+mod shadows;
+mod shop;
 mod travel;
 mod tree;
 mod versions;

@@ -21,7 +21,7 @@ use thiserror::Error;
 use self::history::OfJournal;
 use crate::handle::Soloist;
 
-pub(crate) use self::fork::Stage;
+pub(crate) use self::fork::{Stage, shadow};
 pub use self::{
     bundle::{Bundle, BundleError, export},
     fork::{End, Fork, ForkError, Forked, Side, StepChange, WriteChange, WriteSide},

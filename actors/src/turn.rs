@@ -139,6 +139,11 @@ impl<K> Turn<K> {
             let problem = "an effect's name has no colon; those are the kernel's".to_owned();
             return Err(TurnError::Effect { effect: name.into(), problem });
         }
+        self.next_of_kernel(name)
+    }
+
+    /// The same, of a name that the kernel gives.
+    fn next_of_kernel(&self, name: &str) -> Result<EffectRef, TurnError> {
         let name = match &*self.branch {
             "" => EffectName::new(name)?,
             branch => EffectName::new(format!("{branch}:{name}"))?,

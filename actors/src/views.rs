@@ -1,6 +1,7 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
 mod cases;
+mod shadows;
 
 use std::sync::Arc;
 
@@ -18,7 +19,10 @@ use soloist_kernel::{
     workflow::Library,
 };
 
-pub use self::cases::{cases, policies};
+pub use self::{
+    cases::{cases, policies},
+    shadows::{Shadowed, Shadows, shadowed, shadows},
+};
 use crate::{events, policies, workflows::Workflows};
 
 /// Table of the changes that could not be read.
@@ -207,6 +211,15 @@ pub fn lineage(journal: &dyn Journal, run: &Run) -> Result<Lineage, ReadError> {
         lineage.workflows.extend(name);
     }
     Ok(lineage)
+}
+
+/// The topmost run above the run `id`, by the rows of runs.
+pub(crate) fn topmost_of(journal: &dyn Journal, id: &RunId) -> Result<RunId, ReadError> {
+    let mut topmost = id.clone();
+    while let Some(above) = summary(journal, &topmost)?.and_then(|summary| summary.parent) {
+        topmost = above;
+    }
+    Ok(topmost)
 }
 
 /// The versions that are side by side.

@@ -39,16 +39,16 @@
 
 pub use soloist_actors::{
     Agent, ArchiveRunsError, Archived, Arm, AutoShutdown, Branch, Builder, Comparison, DecideError,
-    Drained, EmitError, Ending, Failure, Halted, Kind, Migration, MountError, OpenError, PullError,
-    Pulled, Question, ReadOnly, Readiness, Restart, RunEnd, RunHandle, Services, SetError, Soloist,
-    StartError, Stats, Strategy, Transactional, TreeEvent, TreeNode, Turn, TurnError, compare,
-    measure, travel, views,
+    Drained, EmitError, Ending, Failure, Halted, Kind, Measures, Migration, MountError, OpenError,
+    PullError, Pulled, Question, ReadOnly, Readiness, Restart, RunEnd, RunHandle, Services,
+    SetError, Soloist, StartError, Stats, Strategy, Transactional, TreeEvent, TreeNode, Tried,
+    TriedArm, Turn, TurnError, compare, measure, travel, tried, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{
     catalog, decisions, effect, fault, id, inbox, incident, journal, labels, payload,
     policy::{self, Policy},
-    run, semantics, time,
+    rollout, run, semantics, shadow, time,
     workflow::{self, Workflow},
 };
 pub use soloist_memory as memory;

@@ -17,6 +17,9 @@ pub const ID_BYTES_MAX: usize = 200;
 /// Longest name, in bytes. Ids are made of names: a change's run is its connector's name and a hash.
 pub const NAME_BYTES_MAX: usize = 100;
 
+/// Longest name of an experiment or an arm: it is part of an effect's name, with the branch that draws.
+pub const EXPERIMENT_BYTES_MAX: usize = 60;
+
 /// Longest name of a stream or an actor: a prefix, and an id or a name.
 const PREFIXED_BYTES_MAX: usize = ID_BYTES_MAX + 20;
 
@@ -133,6 +136,10 @@ names! {
     EventId = "event id", ID_BYTES_MAX;
     /// Names an effect within a step.
     EffectName = "effect name", NAME_BYTES_MAX;
+    /// Names an experiment: `greeting`.
+    ExperimentName = "experiment name", EXPERIMENT_BYTES_MAX;
+    /// Names one of the ways that an experiment tries: `warm`.
+    ArmName = "arm name", EXPERIMENT_BYTES_MAX;
     /// Identifies something that waits for the operator. Derived from the effect and the round it waits in.
     InboxId = "inbox id", ID_BYTES_MAX;
     /// A stream of the journal: `run:mail-1`, `connector:mail`, `memory`.

@@ -19,6 +19,7 @@ pub mod semantics;
 pub mod control;
 pub mod decisions;
 pub mod effect;
+pub mod experiment;
 pub mod expression;
 pub mod gate;
 pub mod inbox;
@@ -29,6 +30,7 @@ pub mod retry;
 pub mod rollout;
 pub mod run;
 pub mod schema;
+pub mod shadow;
 pub mod workflow;
 
 pub mod codec;

@@ -1,9 +1,11 @@
-//! Versions side by side: a share of the new runs takes the newest version of a workflow or an agent, the others the one before.
+//! Versions side by side: a share of the runs takes the newest version of a workflow, an agent or the policy, the others the one
+//! before; or all take the one before, and a share of them is played once more by the newest, in its [shadow](crate::shadow).
 //!
-//! Which version a run takes follows from its id alone, so that it is the same however often its beginning is tried, and the
-//! journal pins it. A rollout is an event of a stream of its own: [`begin`] and [`promote`] decide, [`Rollouts::apply`] folds,
-//! [`project`] is what is written beside. It holds as long as its canary is the newest version: a version that is added later
-//! is for everyone.
+//! Which version a run takes follows from its id alone, so that it is the same however often its beginning is tried. The journal
+//! pins it, but for the policy: each judgement names the version that made it, and a run beneath others is judged by the one
+//! that its topmost run draws. A rollout is an event of a stream of its own: [`begin`] and [`promote`] decide,
+//! [`Rollouts::apply`] folds, [`project`] is what is written beside. It holds as long as its canary is the newest version: a
+//! version that is added later is for everyone.
 
 mod stored;
 #[cfg(test)]
@@ -26,7 +28,7 @@ use crate::{
 /// The projection table of the rollouts, by subject.
 pub const TABLE: &str = "rollouts";
 
-/// What there can be two versions of side by side. As text: `workflow:NAME`, `agent:NAME`.
+/// What there can be two versions of side by side. As text: `workflow:NAME`, `agent:NAME`, `policy`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Subject {
@@ -34,6 +36,20 @@ pub enum Subject {
     Workflow(WorkflowName),
     /// An agent.
     Agent(AgentName),
+    /// The policy.
+    Policy,
+}
+
+/// How the newest version is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A share of the runs takes it.
+    #[default]
+    Canary,
+    /// No run takes it. A share of them is played once more by it when they have ended, and what it would have done otherwise is
+    /// put on record.
+    Shadow,
 }
 
 /// A text that names no subject, or a share that is none.
@@ -41,7 +57,7 @@ pub enum Subject {
 pub enum BadRollout {
     /// It names no subject.
     #[error(
-        "`{text}` names nothing that has versions: {problem}; write `workflow:NAME` or `agent:NAME`"
+        "`{text}` names nothing that has versions: {problem}; write `workflow:NAME`, `agent:NAME` or `policy`"
     )]
     Subject {
         /// The text.
@@ -60,6 +76,12 @@ pub enum BadRollout {
         /// What to do.
         help: &'static str,
     },
+    /// What it would do is told without it.
+    #[error(
+        "a policy is tried on what was decided: `soloist policy backtest FILE` tells what it would have said; to have it judge a \
+         share of the runs, `soloist canary policy --percent 10`"
+    )]
+    PolicyShadow,
     /// There is no rollout.
     #[error("`{of}` has no canary; begin one with `soloist canary {of} --percent 10`")]
     None {
@@ -82,10 +104,13 @@ pub struct Rollout {
     pub of: Subject,
     /// The version that most runs take.
     pub base: u32,
-    /// The version that a share of them takes: the newest.
+    /// The version that a share of them takes, or that is played in their shadow: the newest.
     pub canary: u32,
     /// The share.
     pub share: Share,
+    /// How it is tried.
+    #[serde(default)]
+    pub mode: Mode,
     /// Who began it, or changed its share last.
     pub by: String,
     /// Since when it is so.
@@ -117,24 +142,41 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// From now on the newest version is played in the shadow of this share of the new runs, all of which take the base.
+    Shadowed {
+        /// Of what.
+        of: Subject,
+        /// The version that all runs take.
+        base: u32,
+        /// The newest version.
+        canary: u32,
+        /// The share.
+        share: Share,
+        /// Who.
+        by: String,
+    },
 }
 
 /// The rollouts there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rollouts(BTreeMap<Subject, Rollout>);
 
-/// Has `share` of the new runs take the newest of `versions`, and the others the one that most took before.
+/// Has `share` of the new runs take the newest of `versions`, and the others the one that most took before; or has the newest be
+/// played in the shadow of that share.
 ///
 /// # Errors
 ///
-/// [`BadRollout::OneVersion`].
+/// [`BadRollout::OneVersion`], [`BadRollout::PolicyShadow`].
 pub fn begin(
     rollouts: &Rollouts,
-    of: &Subject,
+    (of, mode): (&Subject, Mode),
     versions: &[u32],
     share: Share,
     by: &str,
 ) -> Result<Event, BadRollout> {
+    if (of, mode) == (&Subject::Policy, Mode::Shadow) {
+        return Err(BadRollout::PolicyShadow);
+    }
     let one = || BadRollout::OneVersion {
         of: of.clone(),
         help: match of {
@@ -142,16 +184,21 @@ pub fn begin(
             Subject::Agent(_) => {
                 "add the agent to the kernel in another `VERSION` beside the one there is"
             }
+            Subject::Policy => "set one with `soloist policy set`",
         },
     };
     let canary = *versions.iter().max().ok_or_else(one)?;
     let known = rollouts.0.get(of).filter(|rollout| rollout.canary == canary);
     let before = || versions.iter().copied().filter(|version| *version < canary).max();
     let base = known.map(|rollout| rollout.base).or_else(before).ok_or_else(one)?;
-    Ok(Event::Shared { of: of.clone(), base, canary, share, by: by.into() })
+    let (of, by) = (of.clone(), by.to_owned());
+    Ok(match mode {
+        Mode::Canary => Event::Shared { of, base, canary, share, by },
+        Mode::Shadow => Event::Shadowed { of, base, canary, share, by },
+    })
 }
 
-/// Has every new run take the canary.
+/// Has every new run take the newest version, whether it was a canary or in the shadow.
 ///
 /// # Errors
 ///
@@ -182,9 +229,15 @@ pub fn project(event: &Event, at: Timestamp) -> (ProjectionKey, Option<Vec<u8>>)
 impl Rollout {
     /// What `event`, which happened at `at`, leaves.
     fn of(event: &Event, at: Timestamp) -> Option<Self> {
+        let mode = match event {
+            Event::Shared { .. } => Mode::Canary,
+            Event::Shadowed { .. } => Mode::Shadow,
+            Event::Promoted { .. } => return None,
+        };
         match event.clone() {
-            Event::Shared { of, base, canary, share, by } => {
-                Some(Self { of, base, canary, share, by, since: at })
+            Event::Shared { of, base, canary, share, by }
+            | Event::Shadowed { of, base, canary, share, by } => {
+                Some(Self { of, base, canary, share, mode, by, since: at })
             }
             Event::Promoted { .. } => None,
         }
@@ -193,13 +246,24 @@ impl Rollout {
     /// The version that `run` takes.
     #[must_use]
     pub fn version(&self, run: &RunId) -> u32 {
-        let place = format!("{}\n{}\n{run}", self.of, self.canary);
-        let hash = Digest::of(place.as_bytes()).0;
-        let drawn = u64::from_le_bytes(hash[..8].try_into().expect("eight bytes are eight bytes"));
-        match drawn % u64::from(WHOLE) < u64::from(self.share.0) {
+        match self.mode == Mode::Canary && self.draws(run) {
             true => self.canary,
             false => self.base,
         }
+    }
+
+    /// Whether the newest version is played in the shadow of `run`.
+    #[must_use]
+    pub fn shadows(&self, run: &RunId) -> bool {
+        self.mode == Mode::Shadow && self.draws(run)
+    }
+
+    /// Whether `run` is in the share.
+    fn draws(&self, run: &RunId) -> bool {
+        let place = format!("{}\n{}\n{run}", self.of, self.canary);
+        let hash = Digest::of(place.as_bytes()).0;
+        let drawn = u64::from_le_bytes(hash[..8].try_into().expect("eight bytes are eight bytes"));
+        drawn % u64::from(WHOLE) < u64::from(self.share.0)
     }
 }
 
@@ -222,11 +286,16 @@ impl Rollouts {
         }
     }
 
+    /// The rollout of `of` that is in force, where `newest` is the newest version there is.
+    #[must_use]
+    pub fn in_force(&self, of: &Subject, newest: u32) -> Option<&Rollout> {
+        self.0.get(of).filter(|rollout| rollout.canary == newest)
+    }
+
     /// The version of `of` that `run` takes, where `newest` is the newest there is.
     #[must_use]
     pub fn version(&self, of: &Subject, newest: u32, run: &RunId) -> u32 {
-        let rollout = self.0.get(of).filter(|rollout| rollout.canary == newest);
-        rollout.map_or(newest, |rollout| rollout.version(run))
+        self.in_force(of, newest).map_or(newest, |rollout| rollout.version(run))
     }
 }
 
@@ -237,6 +306,7 @@ impl Event {
         match self {
             Self::Shared { .. } => "rollout.shared",
             Self::Promoted { .. } => "rollout.promoted",
+            Self::Shadowed { .. } => "rollout.shadowed",
         }
     }
 
@@ -244,7 +314,7 @@ impl Event {
     #[must_use]
     pub fn of(&self) -> &Subject {
         match self {
-            Self::Shared { of, .. } | Self::Promoted { of, .. } => of,
+            Self::Shared { of, .. } | Self::Promoted { of, .. } | Self::Shadowed { of, .. } => of,
         }
     }
 
@@ -252,7 +322,7 @@ impl Event {
     #[must_use]
     pub fn by(&self) -> &str {
         match self {
-            Self::Shared { by, .. } | Self::Promoted { by, .. } => by,
+            Self::Shared { by, .. } | Self::Promoted { by, .. } | Self::Shadowed { by, .. } => by,
         }
     }
 }
@@ -294,6 +364,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Workflow(name) => write!(f, "workflow:{name}"),
             Self::Agent(name) => write!(f, "agent:{name}"),
+            Self::Policy => f.write_str("policy"),
         }
     }
 }
@@ -303,6 +374,9 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, BadRollout> {
         let bad = |problem: String| BadRollout::Subject { text: text.to_owned(), problem };
+        if text == "policy" {
+            return Ok(Self::Policy);
+        }
         let (kind, name) =
             text.split_once(':').ok_or_else(|| bad("it does not say what it is".into()))?;
         let of = |error: crate::id::BadName| bad(error.to_string());

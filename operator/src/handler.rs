@@ -52,6 +52,9 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Policy { version } => definitions::policy(seen, *version),
         Request::Pauses => control::pauses(seen),
         Request::Rollouts => rollouts::compared(seen),
+        Request::Compare { of } => rollouts::outcomes(seen, of.as_deref()),
+        Request::Shadows => rollouts::shadows(seen),
+        Request::Shadowed { of, run } => rollouts::shadowed(seen, of, run.as_deref()),
         Request::Decisions { since_ms, connector } => {
             decisions::decisions(seen, *since_ms, connector.as_deref())
         }
@@ -77,6 +80,7 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         | Request::Pause { .. }
         | Request::Resume { .. }
         | Request::Canary { .. }
+        | Request::Shadow { .. }
         | Request::Promote { .. }
         | Request::Migrate { .. }
         | Request::Emit { .. }
@@ -136,6 +140,7 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         Request::Pause { scope, reason } => control::pause(soloist, &scope, &reason).await,
         Request::Resume { scope } => control::resume(soloist, &scope).await,
         Request::Canary { of, percent } => rollouts::canary(soloist, &of, percent).await,
+        Request::Shadow { of, percent } => rollouts::shadow(soloist, &of, percent).await,
         Request::Promote { of } => rollouts::promote(soloist, &of).await,
         Request::Migration { run, to } => runs::migration(soloist, &run, to),
         Request::Migrate { run, to } => runs::migrate(soloist, &run, to).await,

@@ -131,6 +131,22 @@ pub enum Request {
     Pauses,
     /// Compare the versions that are side by side.
     Rollouts,
+    /// Compare the versions that are side by side and the arms of experiments.
+    Compare {
+        /// `workflow:NAME`, `agent:NAME`, `policy` or `experiment:NAME`; all there is if absent.
+        #[serde(default)]
+        of: Option<String>,
+    },
+    /// Tell what shadows came to.
+    Shadows,
+    /// Show the shadows of something that did not agree, with what was otherwise.
+    Shadowed {
+        /// `workflow:NAME` or `agent:NAME`.
+        of: String,
+        /// That of this run alone, whatever it came to.
+        #[serde(default)]
+        run: Option<String>,
+    },
     /// Show the live tree, and what lately happened in it.
     Tree,
     /// Tell whether the kernel is ready for work, and why not.
@@ -247,14 +263,21 @@ pub enum Request {
     },
     /// Have a share of the new runs take the newest version of something, and the others the one before.
     Canary {
+        /// `workflow:NAME`, `agent:NAME` or `policy`.
+        of: String,
+        /// The share, from 0 to 100.
+        percent: f64,
+    },
+    /// Have the newest version of something be played in the shadow of a share of the new runs, all of which take the one before.
+    Shadow {
         /// `workflow:NAME` or `agent:NAME`.
         of: String,
         /// The share, from 0 to 100.
         percent: f64,
     },
-    /// Have every new run take the canary.
+    /// Have every new run take the newest version, whether it was a canary or in the shadow.
     Promote {
-        /// `workflow:NAME` or `agent:NAME`.
+        /// As in [`Request::Canary`].
         of: String,
     },
     /// Move a run to another version of its workflow.
@@ -311,6 +334,7 @@ impl Request {
             | Self::Pause { .. }
             | Self::Resume { .. }
             | Self::Canary { .. }
+            | Self::Shadow { .. }
             | Self::Promote { .. }
             | Self::Migrate { .. }
             | Self::Emit { .. }
@@ -338,6 +362,9 @@ impl Request {
             | Self::Migration { .. }
             | Self::Pauses
             | Self::Rollouts
+            | Self::Compare { .. }
+            | Self::Shadows
+            | Self::Shadowed { .. }
             | Self::Tree
             | Self::Ready => false,
         }

@@ -20,3 +20,4 @@ mod sim;
 mod tidy;
 mod travel;
 mod tree;
+mod versions;

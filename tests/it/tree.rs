@@ -69,6 +69,7 @@ fn the_tree_of_the_one_that_serves_is_shown_in_the_order_it_starts() {
         events actor -
         schedules actor -
         retention actor -
+        shadows actor -
         services supervisor one_for_one"#]]
     .assert_eq(&shown.join("\n"));
     let mail = child(&child(tree, "connectors"), "mail");

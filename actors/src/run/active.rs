@@ -19,6 +19,7 @@ use soloist_kernel::{
         self, Action, Cause, Command, EffectRef, Event, Refusal, Replay, Run, Status, outstanding,
         project::Ended,
     },
+    shadow::Due,
     time::Timestamp,
 };
 use tokio::sync::oneshot;
@@ -109,7 +110,8 @@ impl Active {
     ) -> Result<bool, CarryOutError> {
         let now = self.context.env.now();
         let run = self.run.as_ref().expect("a command comes to a run that has begun");
-        let (events, next) = self.context.decides(now, |env| run::transition(run, command, env))?;
+        let (events, next) =
+            self.context.decides(Some(run), now, |env| run::transition(run, command, env))?;
         if events.is_empty() {
             return Ok(false);
         }
@@ -130,7 +132,12 @@ impl Active {
         next.stream_seq = StreamSeq(next.stream_seq.0 + 1);
         let mut append = self.append(&next, &events, now, by, with);
         let children = self.begin_children(&next, &events, now, &mut append);
+        let shadows = self.context.shadows_due(self.run.as_ref(), &next);
+        append.projections.extend(shadows.iter().map(Due::row));
         let seq = self.context.log.ordered(append).await?;
+        if !shadows.is_empty() {
+            self.context.tell_shadows(seq);
+        }
         // A run beneath is loaded from the journal, which gives what is written and not what waits to be.
         if events.iter().any(must_be_durable) || !children.is_empty() {
             self.context.log.synced(seq).await?;

@@ -125,7 +125,7 @@ impl Active {
             Beginning { workflow: pinned, body: None, agents, parent: None, input: bounded };
         let id = self.id.clone();
         let (events, run) =
-            self.context.decides(now, |env| run::start(id, beginning, definition, env));
+            self.context.decides(None, now, |env| run::start(id, beginning, definition, env));
         match self.commit(run, events, now, Actor::kernel(), with).await {
             Ok(()) => drop(reply.send(Ok(true))),
             Err(AppendError::Conflict { stream, .. }) if stream == self.id.stream() => {

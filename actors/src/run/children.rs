@@ -64,7 +64,10 @@ impl Active {
         }
         let beginning =
             Beginning { workflow, body, agents, parent: Some(parent), input: child.input };
-        Some(self.context.decides(now, |env| run::start(child.run, beginning, definition, env)))
+        Some(
+            self.context
+                .decides(None, now, |env| run::start(child.run, beginning, definition, env)),
+        )
     }
 }
 

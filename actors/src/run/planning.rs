@@ -154,7 +154,9 @@ impl Active {
         let mounted = self.context.mounted();
         let declared = mounted.catalog.operation(&proposal.connector, &proposal.operation);
         let Some(declared) = declared else { return Ok(()) };
-        let policy = self.context.policies.current();
+        let Some(policy) = self.run.as_ref().map(|run| self.context.policy_of(run)) else {
+            return Ok(());
+        };
         let redaction = policy.redact(proposal, declared, evidence, self.context.env.now());
         let Some(redaction) = redaction else { return Ok(()) };
         let (connector, operation) = (proposal.connector.clone(), proposal.operation.clone());

@@ -63,9 +63,9 @@ async fn a_share_of_the_runs_takes_the_canary_over_restarts_until_it_is_promoted
     let of = |text: &str| compared.iter().find(|c| c.rollout.of.to_string() == text).unwrap();
     let arms = &of("workflow:say").arms;
     assert_eq!([arms[0].version, arms[1].version], [1, 2]);
-    assert_eq!(arms[0].runs + arms[1].runs, 200);
-    assert_eq!(arms[1].completed as usize, canaries(|taken| taken.1));
-    assert_eq!(of("agent:sayer").arms[1].runs as usize, canaries(|taken| taken.0));
+    assert_eq!(arms[0].measures.runs + arms[1].measures.runs, 200);
+    assert_eq!(arms[1].measures.completed as usize, canaries(|taken| taken.1));
+    assert_eq!(of("agent:sayer").arms[1].measures.runs as usize, canaries(|taken| taken.0));
 
     // Taken back, and then for everyone.
     soloist.canary(&agent, 0.0).await.unwrap();

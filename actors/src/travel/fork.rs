@@ -13,6 +13,7 @@ mod compare;
 mod drive;
 mod recording;
 mod seed;
+pub(crate) mod shadow;
 mod stage;
 mod standin;
 
@@ -20,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use soloist_connectors::Env;
 use soloist_kernel::{
-    id::{AgentName, RunId},
+    id::{AgentName, RunId, WorkflowRef},
     journal::{AppendError, Journal, Seq},
     labels::Labeled,
     payload::Payload,
@@ -32,7 +33,13 @@ use thiserror::Error;
 
 pub use self::compare::{End, Forked, Side, StepChange, WriteChange, WriteSide};
 pub(crate) use self::stage::Stage;
-use self::{drive::drive, recording::Recording, seed::Seed, standin::StandIn};
+use self::{
+    drive::drive,
+    recording::Recording,
+    seed::Seed,
+    shadow::{Read, Reads},
+    standin::StandIn,
+};
 use super::{
     TravelError,
     history::{OfJournal, events, family},
@@ -50,6 +57,7 @@ pub struct Fork {
     from: Option<Seq>,
     policy: Option<Policy>,
     input: Option<Labeled<Payload>>,
+    workflow: Option<u32>,
     agents: BTreeMap<AgentName, u32>,
 }
 
@@ -92,6 +100,12 @@ pub enum ForkError {
         /// What there is.
         help: String,
     },
+    /// A version of its workflow is not there.
+    #[error("there is no workflow {workflow}; `soloist workflow list` tells what there is")]
+    NoWorkflow {
+        /// The version.
+        workflow: WorkflowRef,
+    },
     /// Its kernel does not open.
     #[error("the fork's kernel does not open: {0}")]
     Open(#[from] OpenError),
@@ -110,7 +124,8 @@ impl Fork {
     /// A fork of `run` from its very beginning, in which nothing is otherwise.
     #[must_use]
     pub fn of(run: RunId) -> Self {
-        Self { run, from: None, policy: None, input: None, agents: BTreeMap::new() }
+        let agents = BTreeMap::new();
+        Self { run, from: None, policy: None, input: None, workflow: None, agents }
     }
 
     /// The same, from record `seq` of the journal on: everything until then is as it was.
@@ -134,6 +149,13 @@ impl Fork {
         self
     }
 
+    /// The same, of another version of its workflow. It begins from the beginning then.
+    #[must_use]
+    pub fn workflow(mut self, version: u32) -> Self {
+        self.workflow = Some(version);
+        self
+    }
+
     /// The same, with `agent` in `version`.
     #[must_use]
     pub fn agent(mut self, agent: AgentName, version: u32) -> Self {
@@ -152,11 +174,16 @@ impl Soloist {
     pub async fn fork(&self, fork: Fork) -> Result<Forked, ForkError> {
         let context = self.context();
         let mounted = context.mounted();
+        let judges = match self.folded(&fork.run).map_err(TravelError::from)? {
+            Some(run) => context.policy_of(&run),
+            None => context.policies.current(),
+        };
         let ground = Ground {
             agents: mounted.agents.clone(),
             connectors: mounted.connectors.clone(),
-            policy: (*context.policies.current()).clone(),
+            policy: (*judges).clone(),
             world: context.journal.clone(),
+            reads: None,
         };
         ground.fork(fork).await
     }
@@ -171,7 +198,7 @@ impl Builder {
     /// [`ForkError`].
     pub async fn fork(self, journal: Arc<dyn Journal>, fork: Fork) -> Result<Forked, ForkError> {
         let (agents, connectors, policy) = self.into_parts().map_err(OpenError::from)?;
-        Ground { agents, connectors, policy, world: journal }.fork(fork).await
+        Ground { agents, connectors, policy, world: journal, reads: None }.fork(fork).await
     }
 }
 
@@ -181,6 +208,15 @@ struct Ground {
     connectors: Connectors,
     policy: Policy,
     world: Arc<dyn Journal>,
+    /// For a shadow: what has been read for it besides what is recorded.
+    reads: Option<Reads>,
+}
+
+/// What a fork came to.
+enum Ending {
+    Forked(Box<Forked>),
+    /// It cannot go on without reading something that is not recorded. Only a shadow does that.
+    Wants(Read),
 }
 
 impl Ground {
@@ -190,19 +226,26 @@ impl Ground {
             clippy::disallowed_methods,
             reason = "nothing of the kernel that is forked waits for it in order: it reads, and answers one who asked"
         )]
-        let running = tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build();
-            let runtime = runtime.map_err(|error| ForkError::Runtime(error.to_string()))?;
-            runtime.block_on(self.play(fork))
-        });
-        running.await.unwrap_or_else(|error| Err(ForkError::Runtime(error.to_string())))
+        let running = tokio::task::spawn_blocking(move || self.in_own_time(fork));
+        match running.await.unwrap_or_else(|error| Err(ForkError::Runtime(error.to_string())))? {
+            Ending::Forked(forked) => Ok(*forked),
+            Ending::Wants(read) => Err(ForkError::Runtime(format!(
+                "it asks for `{}`, which only a shadow is given",
+                read.operation
+            ))),
+        }
     }
 
-    async fn play(self, fork: Fork) -> Result<Forked, ForkError> {
-        let Self { agents, connectors, policy, world } = self;
+    /// Plays it to its end on the thread that this is called on, on a runtime whose time passes at once.
+    fn in_own_time(self, fork: Fork) -> Result<Ending, ForkError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|error| ForkError::Runtime(error.to_string()))?;
+        runtime.block_on(self.play(fork))
+    }
+
+    async fn play(self, fork: Fork) -> Result<Ending, ForkError> {
+        let Self { agents, connectors, policy, world, reads } = self;
         let source = OfJournal::new(&*world);
         let family = family(&source, &fork.run)?;
         let from = from(&world, &fork, &family[0].1)?;
@@ -213,7 +256,7 @@ impl Ground {
         let agents = cast(agents, &fork, &source, &family)?;
         let seed = Seed::of(&source, &fork, &family, from)?;
         let begins = seed.begins;
-        let stage = Arc::new(Stage::new(recording, world.clone(), (seed.from, begins)));
+        let stage = Arc::new(Stage::new(recording, world.clone(), (seed.from, begins), reads));
         let connectors = connectors.into_iter().map(|(name, connector)| {
             let stand_in = StandIn::new(name.clone(), connector, stage.clone());
             (name, Arc::new(stand_in) as Arc<dyn soloist_connectors::Connector>)
@@ -224,9 +267,15 @@ impl Ground {
         let builder = Builder::on_stage(agents, connectors.collect(), policy, stage.clone());
         let soloist = builder.journal(seed.journal.clone()).env(nowhere(begins)).open().await?;
         drive(&soloist, &stage, &fork.run, seed).await?;
-        let forked = compare::compare(&soloist, &stage, &fork.run, from)?;
+        let ending = match stage.wanted() {
+            Some(read) => Ending::Wants(read),
+            None => {
+                let forked = compare::compare(&soloist, &stage, &fork.run, from)?;
+                Ending::Forked(Box::new(forked))
+            }
+        };
         soloist.shutdown().await?;
-        Ok(forked)
+        Ok(ending)
     }
 }
 
@@ -257,7 +306,7 @@ fn from(
         Some(from) if fork.input.is_some() && from > first => {
             Err(ForkError::InputTooLate { run, first, from })
         }
-        Some(_) if fork.input.is_some() => Ok(None),
+        Some(_) if fork.input.is_some() || fork.workflow.is_some() => Ok(None),
         Some(seq) => Ok(Some(seq)),
     }
 }

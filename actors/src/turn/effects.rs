@@ -6,6 +6,7 @@ use rand_chacha::rand_core::Rng;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use soloist_kernel::{
+    experiment::Experiment,
     labels::{Labeled, Labels},
     payload::{Digest, Payload},
     run::EffectRef,
@@ -15,6 +16,7 @@ use soloist_memory::{Assertion, Provenance};
 use tokio::sync::oneshot;
 
 use super::{Turn, TurnError};
+use crate::views;
 
 impl<K> Turn<K> {
     /// The time: the same in every replay.
@@ -41,6 +43,28 @@ impl<K> Turn<K> {
             Ok(literal(context.env.entropy(&label).next_u64()))
         })
         .await
+    }
+
+    /// The way in which this run does something, of those that `experiment` tries: `turn.arm("greeting", &["warm", "brief"])`.
+    /// Each is as likely as the others. The topmost run above this one draws, so that all beneath it have the same arm, in every
+    /// step and attempt; `soloist compare` tells what came of each.
+    ///
+    /// # Errors
+    ///
+    /// [`TurnError`], also if there are fewer than two arms, or more than
+    /// [`ARMS_MAX`](soloist_kernel::experiment::ARMS_MAX).
+    pub async fn arm(&self, experiment: &str, arms: &[&str]) -> Result<String, TurnError> {
+        let bad = |problem: String| TurnError::Effect { effect: "arm".into(), problem };
+        let experiment =
+            Experiment::new(experiment, arms).map_err(|error| bad(error.to_string()))?;
+        let effect = self.next_of_kernel(&experiment.effect())?;
+        let (context, run) = (self.inner.context.clone(), self.inner.run.clone());
+        let asked = json!(experiment.arms());
+        let drawn = self.effect(effect, &asked, || async move {
+            let topmost = views::topmost_of(&*context.journal, &run);
+            Ok(literal(experiment.draw(topmost.map_err(|error| error.to_string())?)))
+        });
+        Ok(drawn.await?.arm.to_string())
     }
 
     /// Does `work` once and remembers its answer under `name`: the way to call what Soloist has no effect for. If the process

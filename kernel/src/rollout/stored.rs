@@ -8,8 +8,9 @@ use thiserror::Error;
 use super::{Event, Share, Subject};
 use crate::codec::{self, DecodeError};
 
-/// The version of the stored events that this code writes.
-pub const EVENTS_VERSION: u16 = 1;
+/// The version of the stored events that this code writes. Version 2 added what is in the shadow, and the policy to what there can
+/// be two versions of; version 1 reads as it.
+pub const EVENTS_VERSION: u16 = 2;
 
 /// Stored events that cannot be read.
 #[derive(Debug, Error)]
@@ -28,6 +29,7 @@ pub enum StoredError {
 enum StoredEvent {
     Shared { of: Subject, base: u32, canary: u32, share: Share, by: String },
     Promoted { of: Subject, canary: u32, by: String },
+    Shadowed { of: Subject, base: u32, canary: u32, share: Share, by: String },
 }
 
 /// Encodes an event.
@@ -38,6 +40,9 @@ pub fn encode(event: &Event) -> Vec<u8> {
             StoredEvent::Shared { of, base, canary, share, by }
         }
         Event::Promoted { of, canary, by } => StoredEvent::Promoted { of, canary, by },
+        Event::Shadowed { of, base, canary, share, by } => {
+            StoredEvent::Shadowed { of, base, canary, share, by }
+        }
     })
 }
 
@@ -55,5 +60,8 @@ pub fn decode(version: u16, bytes: &[u8]) -> Result<Event, StoredError> {
             Event::Shared { of, base, canary, share, by }
         }
         StoredEvent::Promoted { of, canary, by } => Event::Promoted { of, canary, by },
+        StoredEvent::Shadowed { of, base, canary, share, by } => {
+            Event::Shadowed { of, base, canary, share, by }
+        }
     })
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     effect::{Write, WriteEvent},
+    experiment,
     id::{ConnectorName, EventType, IdempotencyKey, RunId},
     inbox,
     journal::ProjectionKey,
@@ -174,6 +175,7 @@ pub fn project(
     ended(before, after, &mut changes);
     for event in events {
         taken_in(after, event, &mut changes);
+        drawn(event, &mut changes);
         reached(after, event, &mut changes);
     }
     changes
@@ -194,11 +196,15 @@ pub fn standing(run: &Run) -> Vec<ProjectionKey> {
 
 type Changes = Vec<(ProjectionKey, Option<Vec<u8>>)>;
 
+/// Whether `run` is listed among those that are over. A failed run with a write under way, or with one that is put aside until it is
+/// found out, is not: the next process must find it.
+#[must_use]
+pub fn is_over(run: &Run) -> bool {
+    let parked = || run.writes().any(|(_, _, write)| write.is_parked());
+    run.status.is_over() && is_at_rest(run) && !parked()
+}
+
 fn summary(before: Option<&Run>, after: &Run, changes: &mut Changes) {
-    // A failed run with a write under way, or with one that is put aside until it is found out, is not over: the next process
-    // must find it.
-    let has_parked = |run: &Run| run.writes().any(|(_, _, write)| write.is_parked());
-    let is_over = |run: &Run| run.status.is_over() && is_at_rest(run) && !has_parked(run);
     let looks =
         |run: &Run| (is_over(run), is_at_rest(run), run.status.word(), run.workflow.clone());
     let id = after.id.as_str();
@@ -322,6 +328,12 @@ fn taken_in(after: &Run, event: &Event, changes: &mut Changes) {
     let awaited = after.step(step).and_then(|(_, state)| state.awaited(effect));
     if let Some(child) = awaited.and_then(|awaited| awaited.child()) {
         changes.push((ended_key(&after.id, &child.run), None));
+    }
+}
+
+fn drawn(event: &Event, changes: &mut Changes) {
+    if let Event::Recorded { effect, answer, .. } = event {
+        changes.extend(experiment::project(effect, &answer.value));
     }
 }
 

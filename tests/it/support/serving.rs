@@ -75,6 +75,16 @@ impl Serving {
         ran
     }
 
+    /// Kills it as `kill -9` does, and gives the company that it leaves.
+    pub(crate) fn killed(mut self) -> Company {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it has ended");
+        // Nobody is behind it any more, and the next one is told from it by making its own.
+        std::fs::remove_file(self.company.data().join("control.sock")).expect("it was served");
+        std::mem::replace(&mut self.company, Company::new())
+    }
+
     /// The company when nothing runs any more.
     pub(crate) fn stopped(mut self) -> Self {
         let ran = self.terminate();

@@ -55,7 +55,12 @@ impl Seed {
         let beginning = beginning(source, &fork.run, first)?;
         let begun_at = first.entry.at;
         let Some(from) = from else {
-            let of = beginning.workflow.clone();
+            let had = &beginning.workflow;
+            let version = fork.workflow.unwrap_or(had.version);
+            let of = WorkflowRef { name: had.name.clone(), version };
+            if fork.workflow.is_some() && source.get(&of).is_none() {
+                return Err(ForkError::NoWorkflow { workflow: of });
+            }
             let anew = Some(anew(fork, beginning)?);
             shelve(source, &journal, family, Some(&of), begun_at)?;
             return Ok(Self { journal, from: Seq(0), begins: begun_at, anew });

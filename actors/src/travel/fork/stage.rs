@@ -20,7 +20,10 @@ use soloist_kernel::{
 };
 use soloist_memory::{Assertion, Decided, Fact, Memory};
 
-use super::recording::Recording;
+use super::{
+    recording::Recording,
+    shadow::{Read, Reads},
+};
 use crate::views;
 
 /// What stands for an answer that nobody gave.
@@ -33,6 +36,8 @@ pub(crate) struct Stage {
     world: Arc<dyn Journal>,
     /// The last record that the fork has in common with its original, and when that was written.
     from: (Seq, Timestamp),
+    /// What has been read besides, for a shadow, which may have more read.
+    reads: Option<Reads>,
     noted: Mutex<Noted>,
 }
 
@@ -49,6 +54,8 @@ struct Noted {
     facts: BTreeMap<(String, String), Fact>,
     /// What was answered by a stand-in, in words.
     stand_ins: BTreeSet<String>,
+    /// The first thing that is to be read before it can go on.
+    wanted: Option<Read>,
 }
 
 /// What a write asks of its connector.
@@ -82,8 +89,9 @@ impl Stage {
         recording: Recording,
         world: Arc<dyn Journal>,
         from: (Seq, Timestamp),
+        reads: Option<Reads>,
     ) -> Self {
-        Self { recording, world, from, noted: Mutex::default() }
+        Self { recording, world, from, reads, noted: Mutex::default() }
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -121,18 +129,33 @@ impl Stage {
         Ok(Labeled::new(nothing, Labels::untrusted(STAND_IN)))
     }
 
-    /// The answer to a read: what anybody in the recording was answered to the same question, or nothing.
+    /// The answer to a read: what anybody in the recording was answered to the same question; what has been read for a shadow; or
+    /// nothing.
     pub(crate) fn read(
         &self,
         operation: &str,
         arguments: &Payload,
     ) -> Result<Labeled<Payload>, String> {
         let asked = json!([operation, arguments.value()]).to_string();
-        if let Some(known) = self.recording.elsewhere(operation, Digest::of(asked.as_bytes())) {
+        let asked = Digest::of(asked.as_bytes());
+        if let Some(known) = self.recording.elsewhere(operation, asked) {
             return Ok(known.clone());
+        }
+        if let Some(reads) = &self.reads {
+            let read = Read { operation: operation.into(), arguments: arguments.clone(), asked };
+            return reads.answer(&read).unwrap_or_else(|| {
+                let problem = format!("`{operation}` is read before this is played on");
+                self.noted().wanted.get_or_insert(read);
+                Err(problem)
+            });
         }
         let nothing = self.nothing::<Value>(operation)?;
         Ok(Labeled::new(Payload::null(), nothing.labels))
+    }
+
+    /// What is to be read before it can go on.
+    pub(super) fn wanted(&self) -> Option<Read> {
+        self.noted().wanted.clone()
     }
 
     /// A fact that the fork itself has remembered.

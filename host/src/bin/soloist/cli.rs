@@ -68,13 +68,29 @@ pub(crate) enum Command {
     },
     /// Have a share of the new runs take the newest version of something, or compare the versions that are side by side.
     Canary {
-        /// `workflow:NAME` or `agent:NAME` [default: only compare].
+        /// `workflow:NAME`, `agent:NAME` or `policy` [default: only compare].
         of: Option<String>,
         /// The share of the new runs, from 0 to 100; 0 takes the canary back.
         #[arg(long, value_name = "N", default_value_t = 10.0, requires = "of")]
         percent: f64,
     },
-    /// Have every new run take the version that a share of them took.
+    /// Have the newest version of something be played in the shadow of a share of the new runs, or tell what came of that.
+    Shadow {
+        /// `workflow:NAME` or `agent:NAME` [default: what the shadows of each came to].
+        of: Option<String>,
+        /// The share of the new runs, from 0 to 100 [default: show the shadows that did not agree].
+        #[arg(long, value_name = "N", requires = "of")]
+        percent: Option<f64>,
+        /// Show the shadow of this run alone.
+        #[arg(long, value_name = "RUN", requires = "of", conflicts_with = "percent")]
+        run: Option<String>,
+    },
+    /// What came of the versions that are side by side, and of the arms of experiments.
+    Compare {
+        /// `workflow:NAME`, `agent:NAME`, `policy` or `experiment:NAME` [default: all there is].
+        of: Option<String>,
+    },
+    /// Have every new run take the newest version, whether a share of them took it or it was in the shadow.
     Promote {
         /// As in `soloist canary`.
         of: String,

@@ -67,6 +67,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Canary { of, percent } => {
                 commands::rollouts::canary(&config, of, percent, cli.json).await
             }
+            Command::Shadow { of, percent, run } => {
+                commands::rollouts::shadow(&config, of, percent, run, cli.json).await
+            }
+            Command::Compare { of } => commands::rollouts::compare(&config, of, cli.json).await,
             Command::Promote { of } => commands::rollouts::promote(&config, of, cli.json).await,
             Command::Abort { scope, reason } => {
                 commands::control::end(&config, scope, false, reason, cli.json).await

@@ -55,6 +55,8 @@ pub(super) async fn ask(config: &Config, request: Request) -> Result<Value, Fail
         // What follows from it in other runs is let come to rest as well: those above, those that an event starts.
         if answer.is_ok() {
             soloist.idle().await?;
+            // Nobody else would play what became due by it.
+            soloist.shadowed().await?;
         }
         soloist.shutdown().await?;
         return Ok(answer?);

@@ -123,18 +123,7 @@ pub(super) fn show_forked(answer: &Value) {
     };
     say!("original  {}", end("original"));
     say!("fork      {}\n", end("fork"));
-    let (steps, same_steps) = otherwise(&answer["steps"]);
-    let (writes, same_writes) = otherwise(&answer["writes"]);
-    let rows: Vec<Vec<String>> = steps.iter().map(|step| step_row(step)).collect();
-    if !rows.is_empty() {
-        table(&["RUN", "STEP", "ORIGINAL", "FORK"], &rows);
-        say!("");
-    }
-    let rows: Vec<Vec<String>> = writes.iter().map(|write| write_row(write)).collect();
-    if !rows.is_empty() {
-        table(&["RUN", "STEP", "WRITE", "ORIGINAL", "FORK"], &rows);
-        say!("");
-    }
+    let (same_steps, same_writes) = show_changes(answer, ["ORIGINAL", "FORK"]);
     say!("The same in both: steps {same_steps}, writes {same_writes}.");
     for wait in entries(&answer["waits"]) {
         say!("Not recorded, so the fork waits: {}", text(wait, ""));
@@ -142,6 +131,23 @@ pub(super) fn show_forked(answer: &Value) {
     for stand_in in entries(&answer["stand_ins"]) {
         say!("Not recorded, so stood in for: {}", text(stand_in, ""));
     }
+}
+
+/// Shows the steps and writes that differ, under the names of the two sides, and tells how many of each do not.
+pub(super) fn show_changes(answer: &Value, [original, fork]: [&str; 2]) -> (usize, usize) {
+    let (steps, same_steps) = otherwise(&answer["steps"]);
+    let (writes, same_writes) = otherwise(&answer["writes"]);
+    let rows: Vec<Vec<String>> = steps.iter().map(|step| step_row(step)).collect();
+    if !rows.is_empty() {
+        table(&["RUN", "STEP", original, fork], &rows);
+        say!("");
+    }
+    let rows: Vec<Vec<String>> = writes.iter().map(|write| write_row(write)).collect();
+    if !rows.is_empty() {
+        table(&["RUN", "STEP", "WRITE", original, fork], &rows);
+        say!("");
+    }
+    (same_steps, same_writes)
 }
 
 /// What differs, and how much does not.
