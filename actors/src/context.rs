@@ -202,6 +202,7 @@ impl Context {
         // Where that cannot be read, the run draws for itself: its judgement names the version in any case.
         let topmost = match &run.parent {
             None => Ok(run.id.clone()),
+            Some(_) if planted(Mutant::PolicyDrawnBeneath) => Ok(run.id.clone()),
             Some(parent) => views::topmost_of(journal, &parent.run),
         };
         let version = rollout.version(&topmost.unwrap_or_else(|_| run.id.clone()));

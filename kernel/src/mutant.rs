@@ -112,6 +112,20 @@ mutants! {
     PauseNotFenced = "pause-not-fenced"
         breaks "nothing begins of what is paused",
 
+    // What is side by side.
+    /// A new run takes the newest version, whatever share of the runs is to.
+    CanaryForAll = "canary-for-all"
+        breaks "a canary is taken by its share of the runs",
+    /// Each run draws the policy that judges it for itself, also beneath another.
+    PolicyDrawnBeneath = "policy-drawn-beneath"
+        breaks "a run and those beneath it are judged by one version of the policy",
+    /// That a shadow is due is told, and not written beside the end of its run.
+    ShadowNotWritten = "shadow-not-written"
+        breaks "what is due in the shadow is on disk with the end of its run",
+    /// The connector of a shadow makes its writes.
+    ShadowActs = "shadow-acts"
+        breaks "a shadow commits nothing",
+
     // What is acknowledged.
     /// A run's start is acknowledged before its beginning is fsynced.
     StartAcknowledgedUnsynced = "start-acknowledged-unsynced"
@@ -256,6 +270,30 @@ mutants! {
         breaks "no run waits for an answer that cannot come",
 }
 
+/// What is planted on this thread, to be planted on another that belongs to the same simulation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried {
+    #[cfg(feature = "mutants")]
+    planted: Option<Mutant>,
+}
+
+impl Carried {
+    /// What is planted here. Nothing without the feature `mutants`.
+    #[must_use]
+    pub fn here() -> Self {
+        #[cfg(feature = "mutants")]
+        return Self { planted: thread::here() };
+        #[cfg(not(feature = "mutants"))]
+        Self {}
+    }
+
+    /// Plants it on this thread.
+    pub fn arrives(self) {
+        #[cfg(feature = "mutants")]
+        plant(self.planted);
+    }
+}
+
 /// Whether `mutant` is planted on this thread. Without the feature `mutants` it never is.
 #[cfg(not(feature = "mutants"))]
 #[inline(always)]
@@ -282,6 +320,11 @@ mod thread {
     /// Plants `mutant` on this thread, in the place of the one before; `None` leaves none.
     pub fn plant(mutant: Option<Mutant>) {
         PLANTED.set(mutant);
+    }
+
+    /// What is planted on this thread.
+    pub(super) fn here() -> Option<Mutant> {
+        PLANTED.get()
     }
 
     /// Whether `mutant` is planted on this thread.

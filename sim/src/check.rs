@@ -1,12 +1,13 @@
 //! What must hold: as it happens, after each recovery, and when everything has come to rest.
 //!
 //! `journal.rs` and `write.rs` watch the protocol at the journal, `remote.rs` at the connectors, `finale.rs` and `outcome.rs`
-//! look at the end, and `judged.rs` at what policy said. The names of the invariants are listed in [`INVARIANTS`], with what each says.
+//! look at the end, `judged.rs` at what policy said, and `versions.rs` at what is side by side. The names of the invariants are listed in [`INVARIANTS`], with what each says.
 
 pub(crate) mod finale;
 pub(crate) mod journal;
 mod judged;
 mod outcome;
+mod versions;
 mod write;
 
 /// The invariants, and what each says.
@@ -21,6 +22,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("approved-as-shown", "what is approved is what the operator was shown"),
     ("as-judged", "what leaves is byte for byte what was judged"),
     ("judged-again", "the policy that judged a write says the same again of what was known then"),
+    (
+        "version-by-hash",
+        "which version a run takes, and which policy judges it, follows from its id and what is side by side",
+    ),
+    ("shadow-once", "what came of a shadow that was due is recorded, and once"),
     ("decided-in-time", "nothing is decided after its deadline"),
     ("item-stays", "an item of the inbox shows the same as long as it has the same id"),
     ("landed-happened", "what is recorded as landed has happened, or the operator said so"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use soloist_actors::{DecideError, Soloist};
-use soloist_kernel::control::Scope;
+use soloist_kernel::{control::Scope, policy::Policy, rollout::Subject, workflow::Workflow};
 
 use crate::{
     plan::Kind,
@@ -38,6 +38,9 @@ pub(crate) async fn hands(soloist: Soloist, access: Access) {
                 Kind::Poisoned => drop(tokio::spawn(poisons(soloist.clone(), access.clone()))),
                 Kind::Leaves | Kind::Retries | Kind::Overrides => {
                     drop(tokio::spawn(intervenes(soloist.clone(), access.clone(), order.clone())));
+                }
+                Kind::Shares | Kind::Shadows => {
+                    drop(tokio::spawn(tries(soloist.clone(), access.clone(), order.clone())));
                 }
                 Kind::Archives => drop(tokio::spawn(archives(soloist.clone(), access.clone()))),
                 Kind::Holds { scope, ms } => {
@@ -95,6 +98,40 @@ async fn intervenes(soloist: Soloist, access: Access, order: Kind) {
             state.saw(&format!("the operator {}", order.name()));
         }
     });
+}
+
+/// The operator tries a new version of everything, which does the same in other words, on some of the runs or in their shadow.
+async fn tries(soloist: Soloist, access: Access, order: Kind) {
+    let shares = order == Kind::Shares;
+    let mut of: Vec<Subject> = vec![];
+    for (pinned, workflow) in soloist.workflows() {
+        let text = format!("{}\n# Version {}.\n", workflow.source(), pinned.version + 1);
+        let Ok(workflow) = Workflow::parse("tried.toml", &text) else { continue };
+        if soloist.add_workflow(workflow).await.is_ok() {
+            of.push(Subject::Workflow(pinned.name));
+        }
+    }
+    let policy = soloist.policy();
+    let text = format!("{}\n# Version {}.\n", policy.source(), policy.version() + 1);
+    if let Ok(tried) = Policy::parse("tried.toml", &text).map(|tried| tried.with_lists_of(&policy))
+        && shares
+        && soloist.set_policy(tried).await.is_ok()
+    {
+        of.push(Subject::Policy);
+    }
+    for of in of {
+        let tried = match shares {
+            true => soloist.canary(&of, 50.0).await,
+            false => soloist.shadow(&of, 100.0).await,
+        };
+        access.with(|state| {
+            let text = tried.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
+            state.line("operator", What::Operator, format_args!("{order} {of}: {text}"));
+            if tried.is_ok() {
+                state.saw(&format!("the operator {}", order.name()));
+            }
+        });
+    }
 }
 
 /// The operator archives what has been over for a moment.

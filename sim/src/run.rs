@@ -314,7 +314,12 @@ async fn rests(
     loop {
         // Looked at before the kernel is: what is asked for while it is idle has only just begun.
         let asked = work.is_finished() && world.state().delivered.len() >= webhooks;
-        let idle = timeout(Duration::from_secs(60), soloist.idle()).await.is_ok();
+        // Those who ask learn why it has halted elsewhere.
+        let rests = async {
+            let _ = soloist.idle().await;
+            let _ = soloist.shadowed().await;
+        };
+        let idle = timeout(Duration::from_secs(60), rests).await.is_ok();
         let mut decided = scenario.operator.look(soloist, access).await;
         if calm_since.is_some() {
             for pause in soloist.pauses() {

@@ -273,6 +273,12 @@ impl Draw<'_> {
                 self.add(Trigger::Decision { number }, kind);
             }
         }
+        for kind in [Kind::Shares, Kind::Shadows] {
+            if self.chance.percent(8) {
+                let when = self.anywhere();
+                self.add(when, kind);
+            }
+        }
     }
 }
 

@@ -133,7 +133,9 @@ impl Active {
         let mut append = self.append(&next, &events, now, by, with);
         let children = self.begin_children(&next, &events, now, &mut append);
         let shadows = self.context.shadows_due(self.run.as_ref(), &next);
-        append.projections.extend(shadows.iter().map(Due::row));
+        if !planted(Mutant::ShadowNotWritten) {
+            append.projections.extend(shadows.iter().map(Due::row));
+        }
         let seq = self.context.log.ordered(append).await?;
         if !shadows.is_empty() {
             self.context.tell_shadows(seq);

@@ -15,7 +15,7 @@ use soloist_kernel::{
     semantics::Reversal,
 };
 
-use super::{judged, outcome};
+use super::{judged, outcome, versions};
 use crate::{operator::is_set_aside, plan::Class, scenario::Scenario, world::World};
 
 /// What there was at the end.
@@ -149,6 +149,8 @@ impl Found<'_> {
         self.settled(runs, &items, &waiting);
         let otherwise = self.read(judged::check(journal)).unwrap_or_default();
         self.problems.extend(otherwise.into_iter().map(|what| ("judged-again", what)));
+        let versions = self.read(versions::check(journal, runs)).unwrap_or_default();
+        self.problems.extend(versions);
         self.facts(journal, soloist);
         self.nothing_held(soloist);
         self.parked();

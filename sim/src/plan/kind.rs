@@ -182,6 +182,10 @@ pub enum Kind {
     Archives,
     /// Puts a new version of everything into force.
     Deploys,
+    /// Has half of the runs take a new version of every workflow, and be judged by a new one of the policy.
+    Shares,
+    /// Has a new version of every workflow be played in the shadow of all runs.
+    Shadows,
 }
 
 /// When the other side says to come back.
@@ -315,6 +319,8 @@ impl Kind {
             Self::Holds { scope: none(), ms: 0 },
             Self::Archives,
             Self::Deploys,
+            Self::Shares,
+            Self::Shadows,
         ];
         // A new kind does not compile until it is named here, and so above.
         for kind in &each {
@@ -334,7 +340,7 @@ impl Kind {
                 Self::Older | Self::ClockJump { .. } | Self::DecidesTwice | Self::DecidesStale => {}
                 Self::DecidesLate | Self::Cancels | Self::Deploys | Self::Poisoned => {}
                 Self::Leaves | Self::Retries | Self::Overrides | Self::Holds { .. } => {}
-                Self::Archives => {}
+                Self::Archives | Self::Shares | Self::Shadows => {}
             }
         }
         each
@@ -388,7 +394,9 @@ impl Kind {
             | Self::Overrides
             | Self::Holds { .. }
             | Self::Archives
-            | Self::Deploys => Class::Operator,
+            | Self::Deploys
+            | Self::Shares
+            | Self::Shadows => Class::Operator,
         }
     }
 

@@ -112,6 +112,10 @@ fn what(kind: &Kind) -> String {
         Kind::Holds { scope, ms } => format!("the operator pauses {scope} for {}", about(*ms)),
         Kind::Archives => "the operator archives what is over".into(),
         Kind::Deploys => "the operator deploys a new version of everything".into(),
+        Kind::Shares => "the operator has half of the runs take a new version of everything".into(),
+        Kind::Shadows => {
+            "the operator has a new version be played in the shadow of all runs".into()
+        }
     }
 }
 

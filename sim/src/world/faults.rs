@@ -121,6 +121,8 @@ impl State {
             | Kind::Retries
             | Kind::Overrides
             | Kind::Archives
+            | Kind::Shares
+            | Kind::Shadows
             | Kind::Holds { .. } => {
                 self.orders.push(kind);
                 self.ordered.notify_one();

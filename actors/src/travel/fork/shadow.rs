@@ -10,6 +10,7 @@ use soloist_kernel::{
     id::RunId,
     journal::Journal,
     labels::Labeled,
+    mutant::Carried,
     payload::{Digest, Payload},
     policy::Policy,
     rollout::Subject,
@@ -96,8 +97,11 @@ impl Shadow {
         let ground = Ground { agents, connectors, policy: (*policy).clone(), world, reads };
         let quiet = tracing::subscriber::NoSubscriber::default();
         // What happens in the shadow is no news of the kernel that it is played in.
-        let played =
-            aside(move || tracing::subscriber::with_default(quiet, || ground.in_own_time(fork)));
+        let planted = Carried::here();
+        let played = aside(move || {
+            planted.arrives();
+            tracing::subscriber::with_default(quiet, || ground.in_own_time(fork))
+        });
         Ok(match played.await? {
             Ending::Forked(forked) => Scene::Played(forked),
             Ending::Wants(read) => Scene::Wants(read),

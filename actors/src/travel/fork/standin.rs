@@ -8,6 +8,7 @@ use soloist_kernel::{
     fault::{Fault, FaultClass, Phase},
     id::{ConnectorName, OperationName},
     labels::Labeled,
+    mutant::{Mutant, planted},
     payload::Payload,
 };
 
@@ -61,7 +62,10 @@ impl Connector for StandIn {
         Ok(plan)
     }
 
-    async fn execute(&self, _env: &Env, plan: &Plan, _attempt: u32) -> Result<Payload, Fault> {
+    async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault> {
+        if planted(Mutant::ShadowActs) {
+            return self.inner.execute(env, plan, attempt).await;
+        }
         let declared = self.manifest.operations.get(&plan.operation);
         self.stage.attempt(&plan.key, declared.map(|operation| &operation.result))
     }
