@@ -151,9 +151,7 @@ fn journal(profile: &Profile, faults: &mut Vec<Fault>) {
         faults.push(Fault { when: sync, what: Kind::SyncFails });
         let then = Trigger::Journal { number, moment: Moment::After };
         let held = Kind::Holds { scope: "everything".into(), ms: SPELL_MS };
-        for what in
-            [held, Kind::Leaves, Kind::Overrides, Kind::Archives, Kind::Shares, Kind::Shadows]
-        {
+        for what in [held, Kind::Leaves, Kind::Overrides, Kind::Archives] {
             faults.push(Fault { when: then.clone(), what });
         }
     }

@@ -68,6 +68,7 @@ pub fn plan(scenario: &Scenario, profile: &Profile, seed: u64, size: u32) -> Pla
     draw.actors();
     draw.process();
     draw.others();
+    draw.versions(seed);
     draw.faults.sort();
     draw.faults.dedup();
     let mut plan = Plan::calm(scenario.name(), seed, size).with(draw.faults);
@@ -273,12 +274,18 @@ impl Draw<'_> {
                 self.add(Trigger::Decision { number }, kind);
             }
         }
-        for kind in [Kind::Shares, Kind::Shadows] {
-            if self.chance.percent(8) {
+    }
+
+    /// New versions are tried. This is drawn for itself, so that everything else in the plan of a seed is as it was without.
+    fn versions(&mut self, seed: u64) {
+        let others = std::mem::replace(&mut self.chance, Chance::of(seed, "versions", 0));
+        for (kind, percent) in [(Kind::Shares, 20), (Kind::Shadows, 10)] {
+            if self.scenario.asks && self.chance.percent(percent) {
                 let when = self.anywhere();
                 self.add(when, kind);
             }
         }
+        self.chance = others;
     }
 }
 
