@@ -27,6 +27,7 @@
 mod actor;
 mod agent;
 mod agents;
+mod budgets;
 mod builder;
 #[cfg(test)]
 mod chaos;
@@ -74,6 +75,7 @@ pub mod views;
 mod workflows;
 
 pub use agent::{Agent, EFFECTS_MAX, Failure, Kind, ReadOnly, Transactional};
+pub use budgets::{BadRaise, BudgetView, LimitView};
 pub use builder::{Builder, OpenError};
 pub use context::Stats;
 pub use control::{Migration, SetError};

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use soloist_kernel::effect::Decision;
+use soloist_actors::views::CostBy;
+use soloist_kernel::{budget::Cost, effect::Decision};
 use thiserror::Error;
 
 /// A question or a decision of the operator.
@@ -131,6 +132,28 @@ pub enum Request {
     Pauses,
     /// Compare the versions that are side by side.
     Rollouts,
+    /// Tell what calls have cost.
+    Costs {
+        /// What it is counted by: `agent`, `workflow`, `run`, `day`, `month`, `connector` or `operation`.
+        by: CostBy,
+        /// Of calls that were made at this time or later, in milliseconds since 1970; of all if absent.
+        #[serde(default)]
+        since_ms: Option<u64>,
+    },
+    /// List the budgets, and what is used of them.
+    Budgets,
+    /// Let a budget be exceeded.
+    RaiseBudget {
+        /// Its name.
+        budget: String,
+        /// Of which run, of one that is for each run by itself.
+        #[serde(default)]
+        run: Option<String>,
+        /// By how much.
+        more: Cost,
+        /// Why.
+        reason: String,
+    },
     /// Show the live tree, and what lately happened in it.
     Tree,
     /// Tell whether the kernel is ready for work, and why not.
@@ -312,6 +335,7 @@ impl Request {
             | Self::Resume { .. }
             | Self::Canary { .. }
             | Self::Promote { .. }
+            | Self::RaiseBudget { .. }
             | Self::Migrate { .. }
             | Self::Emit { .. }
             | Self::AddWorkflow { .. }
@@ -338,6 +362,8 @@ impl Request {
             | Self::Migration { .. }
             | Self::Pauses
             | Self::Rollouts
+            | Self::Costs { .. }
+            | Self::Budgets
             | Self::Tree
             | Self::Ready => false,
         }
@@ -346,7 +372,7 @@ impl Request {
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. });
+        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. } | Self::Budgets);
         self.acts() || asks || self.needs_server()
     }
 

@@ -3,10 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use serde_json::Value;
-use soloist_actors::Soloist;
+use soloist_actors::{Soloist, views};
 use soloist_kernel::{
+    budget::{Account, Cost},
     effect::{Decision, WriteState},
     inbox::{self, Item, Kind as ItemKind, Waiting},
+    incident::What as Incident,
 };
 
 use crate::{
@@ -25,6 +27,8 @@ type Change = Arc<dyn Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync>;
 pub struct Operator {
     decide: Decide,
     change: Change,
+    /// What he raises a budget by that is used up.
+    more: Cost,
 }
 
 impl Default for Operator {
@@ -59,7 +63,7 @@ impl Operator {
     pub fn deciding(
         decide: impl Fn(&Item, &mut Chance) -> Option<Decision> + Send + Sync + 'static,
     ) -> Self {
-        Self { decide: Arc::new(decide), change: Arc::new(|_, _| None) }
+        Self { decide: Arc::new(decide), change: Arc::new(|_, _| None), more: Cost::CALL }
     }
 
     /// And who first changes what some writes say: to these arguments, which lets them happen.
@@ -69,6 +73,12 @@ impl Operator {
         change: impl Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
         Self { change: Arc::new(change), ..self }
+    }
+
+    /// And who raises a budget by this when he is told that it is used up.
+    #[must_use]
+    pub fn raising(self, more: Cost) -> Self {
+        Self { more, ..self }
     }
 
     /// An operator who approves of everything, and lets failed steps be tried again.
@@ -110,6 +120,9 @@ impl Operator {
         place: Option<&str>,
         number: u32,
     ) -> bool {
+        if let Some(account) = over_budget(soloist, item) {
+            return self.raises(soloist, access, &account).await;
+        }
         let mut chance = access.world().chance("operator", u64::from(number));
         let approval = item.kind == ItemKind::Approval && item.digest.is_some();
         let change = approval.then(|| (self.change)(item, &mut chance)).flatten();
@@ -137,6 +150,22 @@ impl Operator {
                 }
                 let unsynced = place.and_then(|place| state.watch.decided_unsynced(place));
                 state.acknowledged(format_args!("`{word}` of {id}"), unsynced);
+            }
+        });
+        true
+    }
+
+    /// Lets what waits for a budget have some more.
+    async fn raises(&self, soloist: &Soloist, access: &Access, account: &Account) -> bool {
+        let Account { budget, run, .. } = account;
+        // From the moment on at which he says so, it may be spent.
+        access.with(|state| state.paid.raises(budget, self.more));
+        let raised = soloist.raise_budget(budget, run.as_ref(), self.more, "go on").await;
+        access.with(|state| {
+            let text = raised.as_ref().map_or_else(ToString::to_string, |_| "raised".into());
+            state.line("operator", What::Operator, format_args!("budget {account}: {text}"));
+            if raised.is_ok() {
+                state.saw("the operator raised a budget");
             }
         });
         true
@@ -184,6 +213,15 @@ impl Operator {
 
 /// What is seen when he approves of a write after a deployment.
 pub(crate) const APPROVED_LATER: &str = "a write was approved after a deployment";
+
+/// The account that `item` says is used up, if it is about one.
+fn over_budget(soloist: &Soloist, item: &Item) -> Option<Account> {
+    let incident = views::incident(soloist.journal(), &item.id).ok()??;
+    match incident.what {
+        Incident::OverBudget { account, .. } => Some(account),
+        Incident::Quarantined { .. } | Incident::GaveUp { .. } => None,
+    }
+}
 
 /// Whether `item` is about a run that was set aside: of all incidents this one can go on.
 pub(crate) fn is_set_aside(item: &Item) -> bool {

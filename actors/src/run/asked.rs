@@ -194,6 +194,9 @@ impl Active {
         }
         // A run that is over refuses, and is left as it is.
         let result = self.carry_out(Command::Recover, Actor::kernel()).await.map(drop);
+        self.tolerate(result)?;
+        // Whoever found that a budget has no room may have died before he had told the operator.
+        let result = self.carry_out(Command::Fund, Actor::kernel()).await.map(drop);
         self.tolerate(result)
     }
 
