@@ -32,8 +32,6 @@ use crate::{
 /// The ledger of a kernel.
 pub(crate) struct Purse {
     ledger: Mutex<Ledger>,
-    /// The accounts whose want of room the operator was told of.
-    told: Mutex<BTreeSet<Account>>,
     /// Held by whoever raises a budget: the place in the stream.
     raising: tokio::sync::Mutex<()>,
 }
@@ -119,11 +117,7 @@ impl Purse {
             }
             Ok::<_, ReadError>(())
         })?;
-        Ok(Self {
-            ledger: Mutex::new(ledger),
-            told: Mutex::default(),
-            raising: tokio::sync::Mutex::default(),
-        })
+        Ok(Self { ledger: Mutex::new(ledger), raising: tokio::sync::Mutex::default() })
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -172,26 +166,14 @@ impl Purse {
             }
         }
     }
-
-    /// The accounts that the operator was told of.
-    fn told(&self) -> MutexGuard<'_, BTreeSet<Account>> {
-        self.told.lock().expect("noting an account does not panic")
-    }
 }
 
 impl Context {
-    /// Tells the operator that `account` has no room.
+    /// Tells the operator that `account` has no room, unless that is in the inbox.
     pub(crate) async fn tell_over(&self, account: &Account, reason: &str) {
-        if self.purse.told().contains(account) {
-            return;
-        }
         let what = What::OverBudget { account: account.clone(), reason: reason.to_owned() };
-        match incidents::raise(self, what, vec![]).await {
-            // Not before it is on record: whoever tells may die meanwhile.
-            Ok(_) => drop(self.purse.told().insert(account.clone())),
-            Err(error) => {
-                tracing::error!(%error, %account, "failed to put it on record that a budget has no room");
-            }
+        if let Err(error) = incidents::raise(self, what, vec![]).await {
+            tracing::error!(%error, %account, "failed to put it on record that a budget has no room");
         }
     }
 }
@@ -283,7 +265,7 @@ async fn raise(context: &Context, raised: Raised) -> Result<(), SetError> {
         }
     })?;
     context.purse.ledger().raise(&raised.account, raised.more);
-    context.purse.told().remove(&raised.account);
+    // Before anybody is woken: who finds again that there is no room says so anew.
     incidents::settle_over_budget(context, &raised.account, &raised.by).await;
     if let Some(runs) = context.registry.runs()
         && !planted(Mutant::RaiseWakesNobody)
