@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 use soloist_kernel::{
-    budget::{self, Account, Budgets, Charge, Cost, Ledger, Over, Raised},
+    budget::{self, Account, Budget, Budgets, Charge, Cost, Ledger, Limit, Over, Raised},
     id::{BudgetName, RunId},
     incident::What,
     journal::{Append, Entry, Journal, ProjectionKey, ReadError, StreamSeq},
@@ -59,20 +59,9 @@ pub struct BudgetView {
     /// The run, of a budget that is for each run by itself.
     pub run: Option<RunId>,
     /// What may be used, with what it was raised by.
-    pub limit: LimitView,
+    pub limit: Limit,
     /// What is used, and what calls under way may use.
     pub used: Cost,
-}
-
-/// What may be used; what is absent is not limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct LimitView {
-    /// Money, in millionths of a US dollar.
-    pub micro_usd: Option<u64>,
-    /// Tokens.
-    pub tokens: Option<u64>,
-    /// Calls.
-    pub calls: Option<u64>,
 }
 
 /// A budget that is not raised.
@@ -158,8 +147,7 @@ impl Purse {
     ) {
         let mut ledger = self.ledger();
         for call in ledger.open_of(run) {
-            let is_open = spent.open.iter().any(|open| open.call == call);
-            if call <= spent.calls && !is_open {
+            if call <= spent.calls && spent.open_call(call).is_none() {
                 let row = journal.projection(&spent_run_key(root, run, call)).ok().flatten();
                 let cost = row.and_then(|bytes| serde_json::from_slice(&bytes).ok());
                 ledger.settle(run, call, cost.unwrap_or_default());
@@ -184,18 +172,14 @@ impl Soloist {
     pub fn budgets(&self) -> Vec<BudgetView> {
         let ledger = self.context().purse.ledger();
         let standing = ledger.standing(self.context().env.now());
-        let view =
-            |(budget, account, limit, used): (&budget::Budget, Account, budget::Limit, Cost)| {
-                let budget::Limit { micro_usd, tokens, calls } = limit;
-                BudgetView {
-                    name: budget.name.clone(),
-                    of: budget.of.to_string(),
-                    period: account.period,
-                    run: account.run,
-                    limit: LimitView { micro_usd, tokens, calls },
-                    used,
-                }
-            };
+        let view = |(budget, account, limit, used): (&Budget, Account, Limit, Cost)| BudgetView {
+            name: budget.name.clone(),
+            of: budget.of.to_string(),
+            period: account.period,
+            run: account.run,
+            limit,
+            used,
+        };
         standing.into_iter().map(view).collect()
     }
 

@@ -75,7 +75,7 @@ pub mod views;
 mod workflows;
 
 pub use agent::{Agent, EFFECTS_MAX, Failure, Kind, ReadOnly, Transactional};
-pub use budgets::{BadRaise, BudgetView, LimitView};
+pub use budgets::{BadRaise, BudgetView};
 pub use builder::{Builder, OpenError};
 pub use context::Stats;
 pub use control::{Migration, SetError};

@@ -75,7 +75,7 @@ pub enum Per {
 }
 
 /// What may be used. What is absent is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Limit {
     /// Money, in millionths of a US dollar.
     pub micro_usd: Option<u64>,

@@ -126,12 +126,15 @@ impl Active {
         attempt: u32,
         end: CallEnd,
     ) -> Result<(), CarryOutError> {
-        let (of_step, of_effect) = (step.clone(), effect.clone());
-        let command = match end.clone() {
+        let payment = self.payment(&step, &effect, &end);
+        let command = match end {
             Ok(receipt) => Command::Land { step, effect, attempt, receipt },
             Err(fault) => Command::Fault { step, effect, attempt, fault },
         };
-        let command = self.settled(command, &of_step, &of_effect, &end);
+        let command = match payment {
+            Some(payment) => Command::Paid { command: Box::new(command), payment },
+            None => command,
+        };
         self.carry_out(command, Actor::kernel()).await.map(drop)
     }
 

@@ -63,6 +63,9 @@ impl Active {
         let (connector, operation) = (wanted.connector.clone(), wanted.operation.clone());
         let ledger = self.context.purse.ledger();
         let budgets = ledger.budgets();
+        if goal.is_none() && budgets.is_empty() {
+            return Ok(None);
+        }
         let price = budgets.price(&connector, &operation);
         let mounted = self.context.mounted();
         let usage = mounted
@@ -193,30 +196,26 @@ impl Active {
     /// What was reserved for the run and is not on record is given back.
     fn release(&self) {
         let Some(run) = &self.run else { return };
-        let open = |call: u32| run.spent.open.iter().any(|open| open.call == call);
-        self.context.purse.ledger().only(&run.id, open);
+        self.context.purse.ledger().only(&run.id, |call| run.spent.open_call(call).is_some());
     }
 
-    /// The command for an attempt that has ended so, with what it has cost.
-    pub(super) fn settled(
+    /// What is paid for an attempt of `effect` that has ended so, if it costs something.
+    pub(super) fn payment(
         &self,
-        command: Command,
         step: &StepName,
         effect: &EffectRef,
         end: &CallEnd,
-    ) -> Command {
-        let open = self.run.as_ref().and_then(|run| run.spent.open_of(step, effect));
-        let Some(open) = open else { return command };
-        let cost = match end {
-            Ok(receipt) => self.cost(open, receipt),
-            Err(fault) => open.cost_of_fault(fault.phase),
-        };
-        let payment = Payment::Settle { call: open.call, cost };
-        Command::Paid { command: Box::new(command), payment }
+    ) -> Option<Payment> {
+        let open = self.run.as_ref()?.spent.open_of(step, effect)?;
+        Some(Payment::Settle { call: open.call, cost: self.cost(open, end) })
     }
 
-    /// What a call has cost that was answered with `answer`: as the other side says, or all that was reserved.
-    fn cost(&self, open: &OpenCall, answer: &Payload) -> Cost {
+    /// What a call has cost that has ended so. One that was answered costs what the other side says, or all that was reserved.
+    fn cost(&self, open: &OpenCall, end: &CallEnd) -> Cost {
+        let answer = match end {
+            Ok(answer) => answer,
+            Err(fault) => return open.cost_of_fault(fault.phase),
+        };
         let Reservation { connector, operation, most, .. } = &open.reservation;
         let price = self.context.purse.ledger().budgets().price(connector, operation);
         let mounted = self.context.mounted();
@@ -230,17 +229,13 @@ impl Active {
         call: u32,
         end: CallEnd,
     ) -> Result<(), CarryOutError> {
-        let open =
-            self.run.as_ref().and_then(|run| run.spent.open.iter().find(|it| it.call == call));
+        let open = self.run.as_ref().and_then(|run| run.spent.open_call(call));
         let Some(open) = open else { return Ok(()) };
-        let cost = match &end {
-            Ok(answer) => self.cost(open, answer),
-            Err(fault) => open.cost_of_fault(fault.phase),
-        };
+        let cost = self.cost(open, &end);
         self.carry_out(Command::Settle { call, cost }, Actor::kernel()).await.map(drop)
     }
 
-    /// The ledger learns what `events`, which followed `before`, have settled.
+    /// The ledger learns what `events` have settled.
     pub(super) fn keep_books(&self, events: &[Event]) {
         for event in events {
             if let Event::Settled { call, cost, .. } = event {
@@ -255,11 +250,12 @@ impl Active {
 
     /// The ledger learns what the records say that were just read.
     pub(super) fn reconcile(&mut self) -> Result<(), ReadError> {
-        let Some(run) = &self.run else { return Ok(()) };
-        let (id, spent) = (run.id.clone(), run.spent.clone());
-        if spent.calls > 0 {
-            let root = self.payer()?.root;
-            self.context.purse.reconcile(&*self.context.journal, &id, &root, &spent);
+        if self.run.as_ref().is_none_or(|run| run.spent.calls == 0) {
+            return Ok(());
+        }
+        let root = self.payer()?.root;
+        if let Some(run) = &self.run {
+            self.context.purse.reconcile(&*self.context.journal, &run.id, &root, &run.spent);
         }
         Ok(())
     }

@@ -76,6 +76,31 @@ pub fn costs(
 }
 
 impl CostBy {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Agent,
+        Self::Workflow,
+        Self::Run,
+        Self::Day,
+        Self::Month,
+        Self::Connector,
+        Self::Operation,
+    ];
+
+    /// It in a word, as a request has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Workflow => "workflow",
+            Self::Run => "run",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Connector => "connector",
+            Self::Operation => "operation",
+        }
+    }
+
     fn of(self, spending: &Spending) -> String {
         let Spending { at, root, workflow, agent, connector, operation, .. } = spending;
         match self {

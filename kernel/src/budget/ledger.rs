@@ -113,8 +113,7 @@ impl Ledger {
     pub fn learn_run(&mut self, run: &RunId, used: Cost) {
         if self.known.insert(run.clone()) {
             for budget in self.of_each_run() {
-                let account = Account { budget, period: String::new(), run: Some(run.clone()) };
-                self.used.insert(account, used);
+                self.used.insert(Account::of_run(budget, run), used);
             }
         }
     }
@@ -136,7 +135,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Over`] if there is no room in one of its accounts, or no price; nothing is reserved then.
+    /// [`Over`] if there is no room in one of its accounts, or no price; nothing is reserved then. What a run may use is held once
+    /// it is known what it [has used](Self::learn_run).
     pub fn reserve(&mut self, call: u32, charge: &Charge, must: bool) -> Result<(), Over> {
         // One of this number that never came to be on record is forgotten.
         self.settle(&charge.run, call, Cost::NOTHING);
@@ -151,7 +151,7 @@ impl Ledger {
     /// What call `call` of `run` did cost takes the place of what was reserved for it.
     pub fn settle(&mut self, run: &RunId, call: u32, cost: Cost) {
         let Some(charge) = self.open.remove(&(run.clone(), call)) else { return };
-        for account in self.accounts(&charge) {
+        for (account, _) in self.accounts(&charge) {
             let used = self.used.entry(account).or_default();
             *used = used.less(charge.reservation.most).plus(cost);
         }
@@ -208,8 +208,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Option<Account> {
         if name.as_str() == GOAL {
-            let run = Some(run?.clone());
-            return Some(Account { budget: name.clone(), period: String::new(), run });
+            return Some(Account::of_run(name.clone(), run?));
         }
         let budget = self.budgets.budgets.iter().find(|budget| budget.name == *name)?;
         (run.is_some() == (budget.of == Of::EachRun)).then(|| budget.account(now, run))
@@ -219,8 +218,8 @@ impl Ledger {
         let most = charge.reservation.most;
         let (connector, operation) = (&charge.reservation.connector, &charge.reservation.operation);
         let priced = self.budgets.price(connector, operation).is_some();
-        let limits = self.limits(charge);
-        if let Some((account, _)) = limits.iter().find(|(_, limit)| limit.micro_usd.is_some())
+        let accounts = self.accounts(charge);
+        if let Some((account, _)) = accounts.iter().find(|(_, limit)| limit.micro_usd.is_some())
             && !priced
             && !planted(Mutant::UnpricedIsFree)
         {
@@ -232,7 +231,8 @@ impl Ledger {
             let until = charge.at.after(LOOK_AGAIN);
             return Err(Over { account: None, passes: false, until, reason });
         }
-        let over = limits.into_iter().find_map(|(account, limit)| {
+        let over = accounts.into_iter().find_map(|(account, limit)| {
+            let limit = limit.raised(self.raised(&account));
             let exceeded = limit.exceeded_by(self.used(&account).plus(most))?;
             Some((account, exceeded))
         });
@@ -244,45 +244,22 @@ impl Ledger {
         Err(Over { account: Some(account), passes: true, until, reason })
     }
 
-    /// The accounts that pay for `charge`, with what each allows.
-    fn limits(&self, charge: &Charge) -> Vec<(Account, Limit)> {
+    /// The accounts in which `charge` is counted, with what each allows by itself. What a run has used is counted as soon as it is
+    /// known.
+    fn accounts(&self, charge: &Charge) -> Vec<(Account, Limit)> {
+        let root = &charge.reservation.root;
         let covering = self.budgets.budgets.iter().filter(|budget| budget.covers(charge));
-        let mut limits: Vec<(Account, Limit)> = covering
-            .map(|budget| {
-                let run = (budget.of == Of::EachRun).then_some(&charge.reservation.root);
-                (budget.account(charge.at, run), budget.limit)
-            })
-            .collect();
-        if charge.goal.is_some() {
-            let run = Some(charge.reservation.root.clone());
-            let account = Account { budget: goal(), period: String::new(), run };
-            limits.push((account, Limit { micro_usd: charge.goal, ..Limit::default() }));
-        }
-        for (account, limit) in &mut limits {
-            *limit = limit.raised(self.raised(account));
-        }
-        limits
-    }
-
-    /// The accounts in which `charge` is counted. What a run has used is counted as soon as it has been asked for.
-    fn accounts(&self, charge: &Charge) -> Vec<Account> {
-        let covering = self.budgets.budgets.iter().filter(|budget| budget.covers(charge));
-        let of_all = covering.clone().filter(|budget| budget.of != Of::EachRun);
-        let of_run =
-            covering.filter(|budget| budget.of == Of::EachRun).map(|budget| budget.name.clone());
-        let of_run =
-            of_run.chain([goal()]).filter(|_| self.knows(&charge.reservation.root)).map(|budget| {
-                Account {
-                    budget,
-                    period: String::new(),
-                    run: Some(charge.reservation.root.clone()),
-                }
-            });
-        of_all.map(|budget| budget.account(charge.at, None)).chain(of_run).collect()
+        let covering = covering.map(|budget| {
+            let run = (budget.of == Of::EachRun).then_some(root);
+            (budget.account(charge.at, run), budget.limit)
+        });
+        let of_goal = Limit { micro_usd: charge.goal, ..Limit::default() };
+        let all = covering.chain([(Account::of_run(goal(), root), of_goal)]);
+        all.filter(|(account, _)| account.run.is_none() || self.knows(root)).collect()
     }
 
     fn add(&mut self, charge: &Charge, cost: Cost) {
-        for account in self.accounts(charge) {
+        for (account, _) in self.accounts(charge) {
             let used = self.used.entry(account).or_default();
             *used = used.plus(cost);
         }
@@ -308,6 +285,13 @@ fn charge_of(spending: &Spending) -> Charge {
         spending.clone();
     let reservation = Reservation { root, connector, operation, agent, most: cost };
     Charge { run, workflow, goal: None, reservation, at }
+}
+
+impl Account {
+    /// What `run` and those beneath it use of a budget that is for each run.
+    fn of_run(budget: BudgetName, run: &RunId) -> Self {
+        Self { budget, period: String::new(), run: Some(run.clone()) }
+    }
 }
 
 impl Budget {

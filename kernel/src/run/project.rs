@@ -10,7 +10,6 @@ use super::{
     event::{Event, Parent},
     outstanding::is_at_rest,
     state::{Run, Status},
-    step::Step,
 };
 use crate::{
     budget::{self, Cost, Reservation, Spending},
@@ -330,12 +329,7 @@ fn in_line(run: &Run) -> BTreeMap<ConnectorName, Timestamp> {
 
 /// That something of the run waits for a budget.
 fn unfunded(before: Option<&Run>, after: &Run, changes: &mut Changes) {
-    let waits = |run: &Run| {
-        let running = matches!(run.status, Status::Running);
-        run.writes().any(|(_, _, write)| write.unfunded)
-            || running && run.steps.iter().any(Step::waits_for_budget)
-    };
-    let (old, new) = (before.is_some_and(waits), waits(after));
+    let (old, new) = (before.is_some_and(Run::waits_for_budget), after.waits_for_budget());
     if old != new {
         let key = ProjectionKey::new(budget::UNFUNDED, after.id.as_str());
         changes.push((key, new.then(Vec::new)));
@@ -359,7 +353,7 @@ fn spent(before: Option<&Run>, event: &Event, after: &Run, changes: &mut Changes
             (*call, after.updated_at, &**reservation, None)
         }
         Event::Settled { call, cost, .. } => {
-            let open = before.and_then(|run| run.spent.open.iter().find(|open| open.call == *call));
+            let open = before.and_then(|run| run.spent.open_call(*call));
             let Some(open) = open else { return };
             (*call, open.at, &open.reservation, Some(*cost))
         }

@@ -50,6 +50,12 @@ impl Spent {
         open.fold(self.cost, Cost::plus)
     }
 
+    /// The call of this number, if it is not settled.
+    #[must_use]
+    pub fn open_call(&self, call: u32) -> Option<&OpenCall> {
+        self.open.iter().find(|open| open.call == call)
+    }
+
     /// The call of `effect` of `step` that is not settled.
     #[must_use]
     pub fn open_of(&self, step: &StepName, effect: &EffectRef) -> Option<&OpenCall> {

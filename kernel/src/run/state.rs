@@ -347,6 +347,14 @@ impl Run {
         intent.deadline.map(|deadline| self.started_at.after(deadline))
     }
 
+    /// Whether something of it waits because a budget has no room.
+    #[must_use]
+    pub fn waits_for_budget(&self) -> bool {
+        let running = matches!(self.status, Status::Running);
+        self.writes().any(|(_, _, write)| write.unfunded)
+            || running && self.steps.iter().any(Step::waits_for_budget)
+    }
+
     /// What it and those beneath it may cost, where its goal says so, in millionths of a US dollar.
     #[must_use]
     pub fn cost_max(&self) -> Option<u64> {

@@ -26,8 +26,7 @@ impl Decider<'_> {
                 _ => None,
             }),
             Payment::Settle { call, cost } => {
-                let open = self.run.spent.open.iter().find(|open| open.call == call);
-                open.map(|open| open.settled(cost))
+                self.run.spent.open_call(call).map(|open| open.settled(cost))
             }
         };
         events.extend(paid);
@@ -52,9 +51,8 @@ impl Decider<'_> {
     }
 
     pub(super) fn settle(&self, call: u32, cost: Cost) -> Result<Vec<Event>, Refusal> {
-        let open = self.run.spent.open.iter().find(|open| open.call == call);
-        let open =
-            open.ok_or_else(|| self.stale(format!("what call {call} has cost"), "it is settled"))?;
+        let settled = || self.stale(format!("what call {call} has cost"), "it is settled");
+        let open = self.run.spent.open_call(call).ok_or_else(settled)?;
         Ok(vec![open.settled(cost)])
     }
 

@@ -1,42 +1,29 @@
 //! What one can ask about money, and do about it.
 
-use clap::{Args, Subcommand, ValueEnum};
-use soloist::{budget::micro_usd, views};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use soloist::{budget::micro_usd, views::CostBy};
 
 #[derive(Args)]
 pub(crate) struct CostArguments {
     /// What costs are counted by.
-    #[arg(long, value_enum, default_value_t = By::Day)]
-    pub(crate) by: By,
+    #[arg(long, value_parser = counted_by(), default_value = "day")]
+    pub(crate) by: CostBy,
 
     /// Only calls since then: how long ago, as in 30d, or a date in UTC.
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum By {
-    Agent,
-    Workflow,
-    Run,
-    Day,
-    Month,
-    Connector,
-    Operation,
-}
-
-impl From<By> for views::CostBy {
-    fn from(by: By) -> Self {
-        match by {
-            By::Agent => Self::Agent,
-            By::Workflow => Self::Workflow,
-            By::Run => Self::Run,
-            By::Day => Self::Day,
-            By::Month => Self::Month,
-            By::Connector => Self::Connector,
-            By::Operation => Self::Operation,
-        }
-    }
+/// The words for what costs are counted by.
+fn counted_by() -> impl TypedValueParser<Value = CostBy> {
+    let words = PossibleValuesParser::new(CostBy::ALL.map(CostBy::word));
+    words.map(|word| {
+        let known = CostBy::ALL.into_iter().find(|by| by.word() == word);
+        known.expect("the parser takes these words and no other")
+    })
 }
 
 #[derive(Subcommand)]

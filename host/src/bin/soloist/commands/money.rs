@@ -19,7 +19,7 @@ pub(crate) async fn cost(
     json: bool,
 ) -> Result<(), Failure> {
     let CostArguments { by, since } = arguments;
-    let request = Request::Costs { by: by.into(), since_ms: since_ms(since.as_deref())? };
+    let request = Request::Costs { by, since_ms: since_ms(since.as_deref())? };
     asked(config, request, json, show_costs).await
 }
 
