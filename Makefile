@@ -18,7 +18,7 @@ SIM := cargo run --quiet --profile sim -p soloist --features mutants -- sim
 sim:
 	scripts/setup.sh test
 	$(SIM) exhaust --scenario all
-	$(SIM) sweep --scenario all --seeds 2900
+	$(SIM) sweep --scenario all --seeds 2500
 	$(SIM) sweep --scenario all --seeds 43 --real-disk
 	$(SIM) mutants --scenario all --seeds 200
 

@@ -9,6 +9,7 @@ use std::{
 
 use soloist_connectors::{Connector, Env};
 use soloist_kernel::{
+    budget::Budgets,
     catalog::Catalog,
     id::{AgentName, BadName, ConnectorName, EventType, WorkflowName},
     journal::{
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use crate::{
     actor::spawn_root,
     agent::{Agent, DynAgent},
+    budgets::Purse,
     contained::Contained,
     context::{Context, Counters},
     control::SetError,
@@ -66,6 +68,7 @@ pub struct Builder {
     retention: Option<Duration>,
     services: Vec<Services>,
     stage: Option<Arc<Stage>>,
+    budgets: Budgets,
 }
 
 /// Why a kernel cannot be opened.
@@ -200,6 +203,12 @@ impl Builder {
         self
     }
 
+    /// What calls cost, and what they may cost. Without it nothing is limited, but where a goal says what a run may cost.
+    pub fn budgets(mut self, budgets: Budgets) -> Self {
+        self.budgets = budgets;
+        self
+    }
+
     /// What there is so far: the agents and the connectors' operations, as workflows are checked against them. Nothing is
     /// opened for it.
     ///
@@ -282,6 +291,7 @@ impl Builder {
         let aside = Aside::load(&*journal)?;
         let held = Held::load(&*journal)?;
         let shares = Shares::load(&*journal)?;
+        let purse = Purse::load(&*journal, self.budgets, env.now())?;
         let context = Arc::new(Context {
             memory: self
                 .stage
@@ -300,6 +310,7 @@ impl Builder {
             counters: Counters::default(),
             aside,
             held,
+            purse,
             shares,
             shadows: Told::default(),
             gates: Gates::default(),

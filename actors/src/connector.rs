@@ -104,12 +104,14 @@ pub(crate) async fn read(
     priority: Priority,
     operation: OperationName,
     arguments: Payload,
-) -> Result<Labeled<Payload>, String> {
+) -> Result<Labeled<Payload>, Fault> {
+    let lost =
+        |phase| Fault::new(FaultClass::Transient, phase, "the connector is restarting; try again");
     let (reply, answer) = oneshot::channel();
-    let restarting = || "the connector is restarting; try again".to_owned();
     let message = Message::Read { run, priority, operation, arguments, reply };
-    connector.send(message).map_err(|_| restarting())?;
-    answer.await.map_err(|_| restarting())?.map_err(|fault| fault.to_string())
+    connector.send(message).map_err(|_| lost(Phase::NotSent))?;
+    // Its actor is gone, and what it had on the wire may arrive.
+    answer.await.unwrap_or_else(|_| Err(lost(Phase::MaybeSent)))
 }
 
 pub(crate) struct ConnectorActor {

@@ -7,6 +7,7 @@ use soloist_connectors::{
     Compensation, Connector, Done, Env, Intent, Manifest, Page, Plan, Probe, Seen,
 };
 use soloist_kernel::{
+    budget::Usage,
     fault::{Fault, FaultClass, Phase},
     id::OperationName,
     labels::Labeled,
@@ -48,6 +49,16 @@ impl Connector for Contained {
 
     async fn probe(&self, env: &Env, plan: &Plan) -> Result<Probe, Fault> {
         contained("probe", Phase::NotSent, self.0.probe(env, plan)).await
+    }
+
+    fn usage_max(&self, operation: &OperationName, arguments: &Payload) -> Usage {
+        // Of what cannot tell how much it may use, it may be anything.
+        let anything = Usage { input_tokens: u64::MAX, output_tokens: u64::MAX };
+        caught(|| self.0.usage_max(operation, arguments)).unwrap_or(anything)
+    }
+
+    fn usage(&self, operation: &OperationName, answer: &Payload) -> Option<Usage> {
+        caught(|| self.0.usage(operation, answer)).ok().flatten()
     }
 
     fn compensate(&self, done: &Done<'_>) -> Result<Compensation, Fault> {

@@ -11,7 +11,8 @@ use std::{
 
 use soloist_connectors::Env;
 use soloist_kernel::{
-    id::{AgentName, ConnectorName, OperationName, RunId},
+    fault::{Fault, FaultClass, Phase},
+    id::{AgentName, BadName, ConnectorName, OperationName, RunId},
     journal::{Journal, ReadError},
     labels::Labeled,
     mutant::{Mutant, planted},
@@ -29,6 +30,7 @@ use soloist_memory::{Assertion, Fact, Memory};
 use tokio::sync::watch;
 
 use crate::{
+    budgets::Purse,
     connector,
     events::Subscription,
     gate::Gates,
@@ -70,6 +72,8 @@ pub(crate) struct Context {
     pub(crate) shadows: Told,
     /// What the operator has paused.
     pub(crate) held: Held,
+    /// What calls may cost.
+    pub(crate) purse: Purse,
     /// What stands between everyone and the calls of connectors.
     pub(crate) gates: Gates,
     /// Most runs that are active at once.
@@ -283,25 +287,26 @@ impl Context {
         version: u32,
         tool: &str,
         arguments: Payload,
-    ) -> Result<Labeled<Payload>, String> {
+    ) -> Result<Labeled<Payload>, Fault> {
         let mounted = self.mounted();
+        let refused = |problem: String| Fault::new(FaultClass::Invalid, Phase::NotSent, problem);
         let named = mounted
             .catalog
             .agent(agent, version)
             .is_some_and(|spec| spec.tools.iter().any(|known| known == tool));
         if !named {
-            return Err(format!("agent `{agent}` does not name `{tool}` among its tools"));
+            return Err(refused(format!("agent `{agent}` does not name `{tool}` among its tools")));
         }
         if let Some(stage) = &self.stage {
-            return stage.read(tool, &arguments);
+            return stage.read(tool, &arguments).map_err(refused);
         }
-        let (connector, operation) =
-            tool.split_once('.').ok_or_else(|| format!("`{tool}` names no operation"))?;
-        let connector: ConnectorName = connector.parse().map_err(|error| format!("{error}"))?;
-        let operation: OperationName = operation.parse().map_err(|error| format!("{error}"))?;
-        let actor = self.registry.connector(&connector);
-        let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
-        connector::read(&actor, run.clone(), Priority::Normal, operation, arguments).await
+        let (connector, operation) = operation_of(tool).map_err(refused)?;
+        match self.registry.connector(&connector) {
+            Some(actor) => {
+                connector::read(&actor, run.clone(), Priority::Normal, operation, arguments).await
+            }
+            None => Err(refused(format!("connector `{connector}` is not mounted"))),
+        }
     }
 
     /// Has the memory actor assert a fact.
@@ -327,6 +332,15 @@ impl Context {
             journal: self.journal.stats(),
         }
     }
+}
+
+/// The connector and the operation that a tool is.
+pub(crate) fn operation_of(tool: &str) -> Result<(ConnectorName, OperationName), String> {
+    let (connector, operation) =
+        tool.split_once('.').ok_or_else(|| format!("`{tool}` names no operation"))?;
+    let connector = connector.parse().map_err(|error: BadName| error.to_string())?;
+    let operation = operation.parse().map_err(|error: BadName| error.to_string())?;
+    Ok((connector, operation))
 }
 
 impl Counters {

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     actor::{MAILBOX_MAX, NotTaken},
+    budgets::BadRaise,
     builder::check_workflows,
     events,
     handle::{DecideError, EmitError, RunHandle, Soloist, StartError},
@@ -44,6 +45,9 @@ pub enum SetError {
     /// There are no two versions to be side by side, or it is no share.
     #[error(transparent)]
     Rollout(#[from] BadRollout),
+    /// It is no budget, or it is raised by nothing.
+    #[error(transparent)]
+    Raise(#[from] BadRaise),
     /// Whoever carried it out is gone.
     #[error("it may or may not be in force: {0}")]
     Died(String),

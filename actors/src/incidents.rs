@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use soloist_kernel::{
+    budget::Account,
     effect::Decision,
     id::{Actor, InboxId, RunId},
     incident::{self, Death, Event, Incident, What},
@@ -46,6 +47,11 @@ pub(crate) async fn raise(
         {
             return Ok(incident);
         }
+        if let What::OverBudget { .. } = &what
+            && let Some(known) = views::incident(journal, &what.id(context.env.now()))?
+        {
+            return Ok(known);
+        }
         let (event, incident) = incident::raise(what.clone(), evidence.clone(), context.env.now());
         if append(context, &event, &incident, last, Actor::kernel()).await? {
             return Ok(incident);
@@ -77,6 +83,17 @@ pub(crate) async fn decide(
             let released = matches!(event, Event::Released { .. });
             return Ok(incident.run().filter(|_| released).cloned());
         }
+    }
+}
+
+/// An account has room again: whoever made some need not be told that it has none.
+pub(crate) async fn settle_over_budget(context: &Context, account: &Account, by: &str) {
+    let what = What::OverBudget { account: account.clone(), reason: String::new() };
+    let item = what.id(context.env.now());
+    let dismissed = Decision::Abort { reason: "it was raised".into() };
+    let dismissed = decide(context, &item, &dismissed, by).await;
+    if let Err(error @ DecideError::Halted(_)) = dismissed {
+        tracing::error!(%error, %account, "failed to put away what was said of a budget");
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! `line.rs` is how turns and calls answer, `active.rs` the actor's state and the commit, `launch.rs` sets actions going;
 //! `asked.rs` turns messages from outside into commands, `answers.rs` those from inside, `turns.rs` and `writes.rs` what turns
-//! ask for and calls answer; `planning.rs` turns wishes into exact bytes, `children.rs` begins the runs beneath,
-//! `staged.rs` is of forks alone.
+//! ask for and calls answer; `planning.rs` turns wishes into exact bytes, `paying.rs` has calls paid for, `children.rs` begins the
+//! runs beneath, `staged.rs` is of forks alone.
 
 mod active;
 mod answers;
@@ -15,6 +15,7 @@ mod asked;
 mod children;
 mod launch;
 mod line;
+mod paying;
 mod planning;
 mod staged;
 mod turns;
@@ -64,6 +65,16 @@ pub(crate) enum Message {
         answer: Labeled<Payload>,
         reply: Reply<()>,
     },
+    /// A turn is about to make a call, which may cost something.
+    Reserve {
+        line: Line,
+        effect: EffectRef,
+        call: (ConnectorName, OperationName),
+        arguments: Payload,
+        reply: Reply<Option<u32>>,
+    },
+    /// A call of a turn is over that costs something.
+    Settle { call: u32, end: CallEnd },
     /// A turn asks for something that takes its time.
     Await { line: Line, effect: EffectRef, asked: Digest, what: Request, reply: Reply<Payload> },
     /// A turn asks for the labels of everything it has seen.
@@ -219,6 +230,7 @@ impl Behaviour for Active {
             Message::Asked(asked) => asked.label(),
             Message::Recall { .. } => "recall an effect",
             Message::Record { .. } => "record an effect",
+            Message::Reserve { .. } | Message::Settle { .. } => "pay for a call",
             Message::Await { .. } => "begin to wait",
             Message::Labels { .. } => "tell labels",
             Message::Heartbeat { .. } => "heartbeat",

@@ -32,6 +32,7 @@ use tokio::{sync::oneshot, time::Instant};
 use self::active::Actives;
 use crate::{
     actor::{Address, Behaviour, Ended, Error, MAILBOX_MAX, spawn},
+    budgets,
     context::{Context, Counters},
     handle::{DecideError, StartError},
     incidents,
@@ -65,6 +66,8 @@ pub(crate) enum Message {
     Released { run: RunId },
     /// Something was paused or goes on: have every run that is not only waiting look at what it may do.
     LookAgain,
+    /// A budget was raised: have every run that waits for one try again.
+    Funded,
     /// Tell when no run is active.
     WhenIdle { reply: oneshot::Sender<()> },
     /// Kill the actor of `run`, if it is active.
@@ -96,7 +99,7 @@ impl Behaviour for RunsActor {
         match message {
             Message::Deliver { .. } | Message::DeliverToItem { .. } => "deliver to a run",
             Message::Rest { .. } => "let a run rest",
-            Message::Released { .. } | Message::LookAgain => "let runs go on",
+            Message::Released { .. } | Message::LookAgain | Message::Funded => "let runs go on",
             Message::WhenIdle { .. } => "wait for rest",
             Message::Kill { .. } => "kill a run",
         }
@@ -113,6 +116,10 @@ impl Behaviour for RunsActor {
             let run = ended.parent.run.clone();
             let asked = Asked::ChildEnded(Box::new(ended));
             me.send(Message::Deliver { run, asked })?;
+        }
+        // There may be room now: the configuration may allow more than it did.
+        for run in budgets::unfunded(&*context.journal)? {
+            me.send(Message::Deliver { run, asked: budgets::funded() })?;
         }
         context.registry.set_runs(me.clone());
         Ok(Self {
@@ -151,6 +158,13 @@ impl Behaviour for RunsActor {
                 let held = interrupted(&*self.context.journal)?;
                 for run in held.into_iter().chain(self.active.ids()).collect::<BTreeSet<_>>() {
                     self.deliver(run, Asked::Recover).await?;
+                }
+            }
+            Message::Funded => {
+                // What an active one has found it may not have written yet: it looks again when it has.
+                let waiting = budgets::unfunded(&*self.context.journal)?;
+                for run in waiting.into_iter().chain(self.active.ids()).collect::<BTreeSet<_>>() {
+                    self.deliver(run, budgets::funded()).await?;
                 }
             }
             Message::Kill { run } => self.active.kill(&run),

@@ -261,7 +261,9 @@ impl Context {
         }
         let actor = self.registry.connector(&connector);
         let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
-        connector::read(&actor, run.clone(), Priority::Low, operation, arguments.clone()).await
+        let read =
+            connector::read(&actor, run.clone(), Priority::Low, operation, arguments.clone()).await;
+        read.map_err(|fault| fault.to_string())
     }
 }
 

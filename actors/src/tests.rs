@@ -1,5 +1,6 @@
 //! What turns wait for and what starts runs, in virtual time: a night's sleep takes no time here.
 
+mod budgets;
 mod events;
 mod experiments;
 mod fork;

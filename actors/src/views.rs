@@ -1,6 +1,7 @@
 //! What can be seen of a kernel: reads of the journal's projections. They need the journal and no running kernel.
 
 mod cases;
+mod costs;
 mod shadows;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use soloist_kernel::{
 
 pub use self::{
     cases::{cases, policies},
+    costs::{CostBy, CostRow, costs},
     shadows::{Shadowed, Shadows, shadowed, shadows},
 };
 use crate::{events, policies, workflows::Workflows};
@@ -65,9 +67,20 @@ pub(crate) fn each_row<E: From<ReadError>>(
     journal: &dyn Journal,
     table: &'static str,
     prefix: &str,
+    see: impl FnMut(&str, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    each_row_after(journal, table, prefix, "", see)
+}
+
+/// As [`each_row`], of the rows after the key `after`.
+pub(crate) fn each_row_after<E: From<ReadError>>(
+    journal: &dyn Journal,
+    table: &'static str,
+    prefix: &str,
+    after: &str,
     mut see: impl FnMut(&str, &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut after = String::new();
+    let mut after = after.to_owned();
     loop {
         let page = journal.projections(table, prefix, &after, PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };

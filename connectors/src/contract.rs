@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 pub use soloist_kernel::catalog::{Argument, Operation, OperationKind};
 use soloist_kernel::{
+    budget::Usage,
     fault::{Fault, FaultClass, Phase},
     id::{IdempotencyKey, OperationName},
     labels::Labeled,
@@ -251,6 +252,20 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// A [`Fault`] whose phase is honest: `NotSent` only if no byte of the write can have been acted on.
     async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault>;
+
+    /// What a call uses at most of what is priced by amount, before it is made. A connector whose calls have a price each keeps
+    /// the default.
+    fn usage_max(&self, operation: &OperationName, arguments: &Payload) -> Usage {
+        let _ = (operation, arguments);
+        Usage::default()
+    }
+
+    /// What a call has used, by its answer or its receipt; `None` if that does not say, and then it counts as what it may use at
+    /// most.
+    fn usage(&self, operation: &OperationName, answer: &Payload) -> Option<Usage> {
+        let _ = (operation, answer);
+        None
+    }
 
     /// Finds out what became of an earlier attempt. Called for `NaturalKey`, `Conditional` and `Searchable` operations, and
     /// for the last of these no earlier than `visibility_lag` after the attempt. `Keyed` ones are made again instead.

@@ -38,15 +38,15 @@
 //! sees in [`operator`].
 
 pub use soloist_actors::{
-    Agent, ArchiveRunsError, Archived, Arm, AutoShutdown, Branch, Builder, Comparison, DecideError,
-    Drained, EmitError, Ending, Failure, Halted, Kind, Measures, Migration, MountError, OpenError,
-    PullError, Pulled, Question, ReadOnly, Readiness, Restart, RunEnd, RunHandle, Services,
-    SetError, Soloist, StartError, Stats, Strategy, Transactional, TreeEvent, TreeNode, Tried,
-    TriedArm, Turn, TurnError, compare, measure, travel, tried, views,
+    Agent, ArchiveRunsError, Archived, Arm, AutoShutdown, BadRaise, Branch, BudgetView, Builder,
+    Comparison, DecideError, Drained, EmitError, Ending, Failure, Halted, Kind, Measures,
+    Migration, MountError, OpenError, PullError, Pulled, Question, ReadOnly, Readiness, Restart,
+    RunEnd, RunHandle, Services, SetError, Soloist, StartError, Stats, Strategy, Transactional,
+    TreeEvent, TreeNode, Tried, TriedArm, Turn, TurnError, compare, measure, travel, tried, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{
-    catalog, decisions, effect, fault, id, inbox, incident, journal, labels, payload,
+    budget, catalog, decisions, effect, fault, id, inbox, incident, journal, labels, payload,
     policy::{self, Policy},
     rollout, run, semantics, shadow, time,
     workflow::{self, Workflow},

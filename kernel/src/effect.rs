@@ -15,8 +15,8 @@
 //!
 //! *Reproposed* puts an asking write before policy again, because policy or the connector has changed since it was shown.
 //! *Stopped* ends what is not under way, because the run has ended. A write that takes an earlier one back goes the same way.
-//! *Parked* puts aside what would wait long for its next attempt or probe, so that its run can leave memory; *Unparked* has it
-//! go on where it was, and it keeps its place in line.
+//! *Parked* puts aside what would wait long for its next attempt or probe, so that its run can leave memory, and *Unfunded*
+//! what a budget has no room for; *Unparked* has it go on where it was, and it keeps its place in line.
 
 mod after_fault;
 mod decision;
@@ -164,6 +164,13 @@ pub enum WriteEvent {
     },
     /// It waited long enough, or its connector has called it: it goes on.
     Unparked,
+    /// There is no room in a budget for its next attempt: it is put aside until there may be.
+    Unfunded {
+        /// Until when, if the budget is not raised before.
+        until: Timestamp,
+        /// Which budget has no room.
+        reason: String,
+    },
 }
 
 impl WriteEvent {
@@ -201,6 +208,7 @@ impl WriteEvent {
             Self::Stopped { .. } => "write.stopped",
             Self::Parked { .. } => "write.parked",
             Self::Unparked => "write.unparked",
+            Self::Unfunded { .. } => "write.unfunded",
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum FaultClass {
     Crash,
     /// A panic, or an answer that cannot be: a defect of the connector.
     Bug,
+    /// A budget has no room for the call.
+    OverBudget,
 }
 
 impl FaultClass {
@@ -48,7 +50,7 @@ impl FaultClass {
     pub fn passes(self) -> bool {
         match self {
             Self::Transient | Self::Throttled | Self::Deadline | Self::Crash => true,
-            Self::Auth | Self::Declined | Self::Invalid | Self::Bug => false,
+            Self::Auth | Self::Declined | Self::Invalid | Self::Bug | Self::OverBudget => false,
         }
     }
 }
@@ -64,6 +66,7 @@ impl fmt::Display for FaultClass {
             Self::Deadline => "deadline passed",
             Self::Crash => "crashed in mid-call",
             Self::Bug => "defect",
+            Self::OverBudget => "over budget",
         })
     }
 }

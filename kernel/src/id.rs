@@ -128,6 +128,8 @@ names! {
     AgentName = "agent name", NAME_BYTES_MAX;
     /// Names a connector as it is mounted in this kernel: `mail`, not `smtp`.
     ConnectorName = "connector name", NAME_BYTES_MAX;
+    /// Names a budget.
+    BudgetName = "budget name", NAME_BYTES_MAX;
     /// Names an operation of a connector: `send`.
     OperationName = "operation name", NAME_BYTES_MAX;
     /// The type of an event, as in CloudEvents: `invoice.paid`.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use stored::{EVENTS_VERSION, StoredError, decode, encode};
 
 use crate::{
+    budget::Account,
     effect::{Choice, Decision},
     id::{InboxId, RunId, StreamId},
     inbox::{self, Item, Kind},
@@ -60,6 +61,13 @@ pub enum What {
     GaveUp {
         /// Its path: `soloist/connectors`.
         supervisor: String,
+    },
+    /// A budget has no room for a call, and what wants to make it waits.
+    OverBudget {
+        /// The account that has none.
+        account: Account,
+        /// By how much, in words.
+        reason: String,
     },
 }
 
@@ -136,10 +144,13 @@ fn short(text: &str) -> String {
 
 impl What {
     /// The id of the incident that was raised for this at `at`.
-    fn id(&self, at: Timestamp) -> InboxId {
+    #[must_use]
+    pub fn id(&self, at: Timestamp) -> InboxId {
         let what = match self {
             Self::Quarantined { run } => format!("quarantined:{run}:{}", at.0),
             Self::GaveUp { supervisor } => format!("gave-up:{supervisor}:{}", at.0),
+            // However many wait for it, it is one.
+            Self::OverBudget { account, .. } => format!("over-budget:{account}"),
         };
         let hash = Digest::of(what.as_bytes()).to_hex();
         InboxId::new(&hash[..10]).expect("hex digits are a name")
@@ -169,7 +180,7 @@ impl Incident {
     pub fn run(&self) -> Option<&RunId> {
         match &self.what {
             What::Quarantined { run } => Some(run),
-            What::GaveUp { .. } => None,
+            What::GaveUp { .. } | What::OverBudget { .. } => None,
         }
     }
 
@@ -205,6 +216,9 @@ impl Incident {
                 Choice::new("abort", "dismiss it; the run stays set aside"),
             ],
             What::GaveUp { .. } => vec![Choice::new("abort", "dismiss it")],
+            What::OverBudget { .. } => {
+                vec![Choice::new("abort", "dismiss it; what waits for the budget goes on waiting")]
+            }
         }
     }
 
@@ -216,6 +230,7 @@ impl Incident {
             What::GaveUp { supervisor } => {
                 format!("`{supervisor}` gave up: what it looks after died again and again")
             }
+            What::OverBudget { account, .. } => format!("budget {account} is used up"),
         };
         let mut item = Item::new(self.id.clone(), Kind::Incident, self.at, title);
         item.run = self.run().cloned();
@@ -228,6 +243,13 @@ impl Incident {
 
     /// The evidence in a sentence: how often it died, and how it did the last time.
     fn reason(&self) -> String {
+        if let What::OverBudget { account, reason } = &self.what {
+            let run = account.run.as_ref().map(|run| format!(" --run {run}")).unwrap_or_default();
+            return format!(
+                "{reason}; what wants more waits. Raise it with `soloist budget raise {}{run}`, or leave it waiting",
+                account.budget
+            );
+        }
         match (self.evidence.len(), self.evidence.last()) {
             (_, None) => "nothing is known of how it died".into(),
             (1, Some(death)) => format!("it died {}", death.words()),

@@ -16,6 +16,7 @@ pub mod labels;
 pub mod payload;
 pub mod semantics;
 
+pub mod budget;
 pub mod control;
 pub mod decisions;
 pub mod effect;

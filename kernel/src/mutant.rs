@@ -104,6 +104,23 @@ mutants! {
     InFlightForgotten = "in-flight-forgotten"
         breaks "a write with an attempt in flight is neither attempted again nor probed",
 
+    // What calls cost.
+    /// After a restart, nothing of a budget counts as used.
+    BudgetForgotten = "budget-forgotten"
+        breaks "what was reserved and not settled counts, also across a crash",
+    /// What a call can cost is recorded and not fsynced before the call is made.
+    ReservationUnsynced = "reservation-unsynced"
+        breaks "no call that costs something leaves before its reservation is fsynced",
+    /// A call whose price is not known is made although money is limited.
+    UnpricedIsFree = "unpriced-is-free"
+        breaks "an unknown price means no",
+    /// What was reserved for a call that was lost stays reserved.
+    SettlementForgotten = "settlement-forgotten"
+        breaks "every reservation is settled",
+    /// A raised budget wakes nobody who waits for it.
+    RaiseWakesNobody = "raise-wakes-nobody"
+        breaks "whoever waits for a budget goes on when it is raised",
+
     // What is paused.
     /// A pause is forgotten when the process ends.
     PauseForgotten = "pause-forgotten"

@@ -23,6 +23,7 @@ mod outstanding;
 pub mod project;
 mod replay;
 mod snapshot;
+mod spent;
 mod state;
 mod step;
 mod stored;
@@ -33,7 +34,7 @@ pub use archived::{ArchivedRun, is_archivable};
 pub use awaited::{
     Answer, Awaited, Awaits, Child, ChildEnd, ChildOf, Occurrence, Question, child_id,
 };
-pub use command::{Command, Probed, Refusal, Request};
+pub use command::{Caller, Command, Payment, Probed, Refusal, Request};
 pub use decide::{Env, decide, start, transition};
 pub use event::{
     AfterFailure, Beginning, Cause, EffectRef, Event, Parent, StepError, StepErrorKind,
@@ -43,6 +44,7 @@ pub use outstanding::{Action, is_at_rest, outstanding};
 pub use project::RunSummary;
 pub use replay::{Asked, Divergence, Replay, Replayed};
 pub use snapshot::{SNAPSHOT_EVERY, restore, snapshot, state};
+pub use spent::{OpenCall, Spent};
 pub use state::{Illegal, Lateness, Run, Status};
 pub(crate) use step::UNDO;
 pub use step::{Effect, EffectState, Step, StepStatus};

@@ -44,6 +44,7 @@ pub use problem::{Problem, nearest};
 pub use schedule::{Missed, Schedule};
 
 use crate::{
+    budget::OverBudget,
     catalog::Catalog,
     id::{AgentName, StepName, WorkflowName},
     payload::Digest,
@@ -71,6 +72,8 @@ pub struct Workflow {
     pub description: String,
     /// The goal it serves, if it is named.
     pub intent: Option<Intent>,
+    /// What its runs do where a budget has no room.
+    pub over_budget: OverBudget,
     /// The events that start it.
     pub triggers: Vec<Trigger>,
     /// The times at which it starts.
@@ -171,6 +174,7 @@ impl Workflow {
             name: self.name.clone(),
             description: String::new(),
             intent: None,
+            over_budget: self.over_budget,
             triggers: vec![],
             schedules: vec![],
             steps: vec![body],

@@ -1,7 +1,8 @@
 //! Answers, as JSON that people's tools can rely on: keys are added and not taken away.
 //!
 //! This file sorts requests; `handler/inbox.rs` answers what concerns waiting items, `handler/runs.rs` runs and events,
-//! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side,
+//! `handler/control.rs` what is paused, ended and tried again, `handler/rollouts.rs` versions side by side, `handler/money.rs`
+//! costs and budgets,
 //! `handler/archive.rs` the archive, `handler/decisions.rs` what was decided, `handler/definitions.rs` workflows and policies,
 //! `handler/known.rs` what is known and whether the journal is well, `handler/tree.rs` how the kernel itself is, [`travel`]
 //! what was, and what would have been.
@@ -12,6 +13,7 @@ mod decisions;
 mod definitions;
 mod inbox;
 mod known;
+mod money;
 mod rollouts;
 mod runs;
 pub mod travel;
@@ -52,6 +54,7 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Policy { version } => definitions::policy(seen, *version),
         Request::Pauses => control::pauses(seen),
         Request::Rollouts => rollouts::compared(seen),
+        Request::Costs { by, since_ms } => money::costs(seen, *by, *since_ms),
         Request::Compare { of } => rollouts::outcomes(seen, of.as_deref()),
         Request::Shadows => rollouts::shadows(seen),
         Request::Shadowed { of, run } => rollouts::shadowed(seen, of, run.as_deref()),
@@ -82,6 +85,8 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         | Request::Canary { .. }
         | Request::Shadow { .. }
         | Request::Promote { .. }
+        | Request::Budgets
+        | Request::RaiseBudget { .. }
         | Request::Migrate { .. }
         | Request::Emit { .. }
         | Request::AddWorkflow { .. }
@@ -142,6 +147,10 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
         Request::Canary { of, percent } => rollouts::canary(soloist, &of, percent).await,
         Request::Shadow { of, percent } => rollouts::shadow(soloist, &of, percent).await,
         Request::Promote { of } => rollouts::promote(soloist, &of).await,
+        Request::Budgets => money::budgets(soloist),
+        Request::RaiseBudget { budget, run, more, reason } => {
+            money::raise(soloist, &budget, run.as_deref(), more, &reason).await
+        }
         Request::Migration { run, to } => runs::migration(soloist, &run, to),
         Request::Migrate { run, to } => runs::migrate(soloist, &run, to).await,
         Request::Emit { event, id, source, data } => {

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use soloist_kernel::effect::Decision;
+use soloist_actors::views::CostBy;
+use soloist_kernel::{budget::Cost, effect::Decision};
 use thiserror::Error;
 
 /// A question or a decision of the operator.
@@ -146,6 +147,28 @@ pub enum Request {
         /// That of this run alone, whatever it came to.
         #[serde(default)]
         run: Option<String>,
+    },
+    /// Tell what calls have cost.
+    Costs {
+        /// What it is counted by: `agent`, `workflow`, `run`, `day`, `month`, `connector` or `operation`.
+        by: CostBy,
+        /// Of calls that were made at this time or later, in milliseconds since 1970; of all if absent.
+        #[serde(default)]
+        since_ms: Option<u64>,
+    },
+    /// List the budgets, and what is used of them.
+    Budgets,
+    /// Let a budget be exceeded.
+    RaiseBudget {
+        /// Its name.
+        budget: String,
+        /// Of which run, of one that is for each run by itself.
+        #[serde(default)]
+        run: Option<String>,
+        /// By how much.
+        more: Cost,
+        /// Why.
+        reason: String,
     },
     /// Show the live tree, and what lately happened in it.
     Tree,
@@ -336,6 +359,7 @@ impl Request {
             | Self::Canary { .. }
             | Self::Shadow { .. }
             | Self::Promote { .. }
+            | Self::RaiseBudget { .. }
             | Self::Migrate { .. }
             | Self::Emit { .. }
             | Self::AddWorkflow { .. }
@@ -365,6 +389,8 @@ impl Request {
             | Self::Compare { .. }
             | Self::Shadows
             | Self::Shadowed { .. }
+            | Self::Costs { .. }
+            | Self::Budgets
             | Self::Tree
             | Self::Ready => false,
         }
@@ -373,7 +399,7 @@ impl Request {
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. });
+        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. } | Self::Budgets);
         self.acts() || asks || self.needs_server()
     }
 

@@ -59,6 +59,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("time-goes-on", "no record of a run is older than the one before it, whatever the clock does"),
     ("not-early", "what waits for a time does not go on before it"),
     ("gives-up", "a run that dies again and again is set aside"),
+    ("within-budget", "no more is called for than the budgets allow, and nothing without a price"),
+    (
+        "accounted",
+        "whatever was called for is on record with what it cost, and nothing stays reserved",
+    ),
     ("paused-rests", "nothing of what is paused is attempted, also after a crash"),
     ("aside-rests", "a run that is set aside does nothing until the operator says so"),
     ("nothing-held", "at rest nothing is held: no actor of a run, no call under way"),

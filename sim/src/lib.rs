@@ -39,6 +39,7 @@ pub mod shrink;
 pub mod swarm;
 pub mod sweep;
 pub mod testing;
+pub mod thrift;
 pub mod timeline;
 
 pub use chance::Chance;

@@ -16,6 +16,7 @@ use soloist_connectors::{
     Argument, Connector, Env, Intent, Manifest, Operation, OperationKind, Plan, Probe, Rate,
 };
 use soloist_kernel::{
+    budget::Usage,
     fault::{Fault, FaultClass, Phase},
     id::OperationName,
     labels::{Labeled, Labels},
@@ -276,6 +277,20 @@ impl Connector for Scripted {
         let answer = json!({ "text": said.text, "finish": said.finish, "usage": usage });
         let answer = Payload::of(&answer).map_err(|error| invalid(error.to_string()))?;
         Ok(Labeled::new(answer, Labels::untrusted("model")))
+    }
+
+    fn usage_max(&self, _operation: &OperationName, arguments: &Payload) -> Usage {
+        let asked = arguments.parse::<Asked>().ok();
+        let prompt = asked.as_ref().map_or(0, |asked| tokens(&asked.prompt));
+        let most = asked.and_then(|asked| asked.max_tokens).unwrap_or(TOKENS_MAX);
+        Usage { input_tokens: prompt as u64, output_tokens: most as u64 }
+    }
+
+    fn usage(&self, _operation: &OperationName, answer: &Payload) -> Option<Usage> {
+        let usage = &answer.value()["usage"];
+        let count = |what: &str| usage[what].as_u64();
+        let (input_tokens, output_tokens) = (count("prompt_tokens")?, count("completion_tokens")?);
+        Some(Usage { input_tokens, output_tokens })
     }
 
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {

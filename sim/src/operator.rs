@@ -3,10 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use serde_json::Value;
-use soloist_actors::Soloist;
+use soloist_actors::{Soloist, views};
 use soloist_kernel::{
+    budget::{Account, Cost},
     effect::{Decision, WriteState},
     inbox::{self, Item, Kind as ItemKind, Waiting},
+    incident::What as Incident,
 };
 
 use crate::{
@@ -25,6 +27,8 @@ type Change = Arc<dyn Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync>;
 pub struct Operator {
     decide: Decide,
     change: Change,
+    /// What he raises a budget by that is used up.
+    more: Cost,
 }
 
 impl Default for Operator {
@@ -59,7 +63,7 @@ impl Operator {
     pub fn deciding(
         decide: impl Fn(&Item, &mut Chance) -> Option<Decision> + Send + Sync + 'static,
     ) -> Self {
-        Self { decide: Arc::new(decide), change: Arc::new(|_, _| None) }
+        Self { decide: Arc::new(decide), change: Arc::new(|_, _| None), more: Cost::CALL }
     }
 
     /// And who first changes what some writes say: to these arguments, which lets them happen.
@@ -69,6 +73,12 @@ impl Operator {
         change: impl Fn(&Item, &mut Chance) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
         Self { change: Arc::new(change), ..self }
+    }
+
+    /// And who raises a budget by this when he is told that it is used up.
+    #[must_use]
+    pub fn raising(self, more: Cost) -> Self {
+        Self { more, ..self }
     }
 
     /// An operator who approves of everything, and lets failed steps be tried again.
@@ -110,6 +120,9 @@ impl Operator {
         place: Option<&str>,
         number: u32,
     ) -> bool {
+        if let Some(account) = over_budget(soloist, item) {
+            return self.raises(soloist, access, &account).await;
+        }
         let mut chance = access.world().chance("operator", u64::from(number));
         let approval = item.kind == ItemKind::Approval && item.digest.is_some();
         let change = approval.then(|| (self.change)(item, &mut chance)).flatten();
@@ -142,6 +155,22 @@ impl Operator {
         true
     }
 
+    /// Lets what waits for a budget have some more.
+    async fn raises(&self, soloist: &Soloist, access: &Access, account: &Account) -> bool {
+        let Account { budget, run, .. } = account;
+        // From the moment on at which he says so, it may be spent.
+        access.with(|state| state.paid.raises(budget, self.more));
+        let raised = soloist.raise_budget(budget, run.as_ref(), self.more, "go on").await;
+        access.with(|state| {
+            let text = raised.as_ref().map_or_else(ToString::to_string, |_| "raised".into());
+            state.line("operator", What::Operator, format_args!("budget {account}: {text}"));
+            if raised.is_ok() {
+                state.saw("the operator raised a budget");
+            }
+        });
+        true
+    }
+
     /// What the plan wants the operator to do wrong.
     async fn misbehave(&self, soloist: &Soloist, access: &Access, item: &Item) {
         let moods = access.with(|state| std::mem::take(&mut state.moods)).unwrap_or_default();
@@ -152,15 +181,7 @@ impl Operator {
                     tokio::spawn(async move { drop(again.0.approve(again.1.as_str()).await) });
                 }
                 Kind::DecidesStale => drop(soloist.approve("0123456789").await),
-                Kind::DecidesLate => {
-                    let (soloist, id) = (soloist.clone(), item.id.clone());
-                    let Some(deadline) = item.deadline else { continue };
-                    let wait = access.wall().until(deadline);
-                    tokio::spawn(async move {
-                        tokio::time::sleep(wait).await;
-                        drop(soloist.approve(id.as_str()).await);
-                    });
-                }
+                Kind::DecidesLate => decides_late(soloist, access, item).await,
                 Kind::Cancels => {
                     if let Some(run) = &item.run {
                         let ended = soloist.abort_run(run.as_str(), "changed my mind").await;
@@ -182,8 +203,43 @@ impl Operator {
     }
 }
 
+/// He says yes to `item` when its deadline is up: at that very moment, beside the timer that rings then, or after the machine has
+/// slept until then, when no timer has rung. If it has no deadline he waits for one that has.
+async fn decides_late(soloist: &Soloist, access: &Access, item: &Item) {
+    let Some(deadline) = item.deadline else {
+        access.with(|state| state.moods.push(Kind::DecidesLate));
+        return;
+    };
+    let decision = match item.kind {
+        ItemKind::Question => Decision::Answer { value: "yes".into() },
+        _ => Decision::Approve,
+    };
+    let wait = access.wall().until(deadline);
+    let (soloist, id) = (soloist.clone(), item.id.clone());
+    let decide = async move { drop(soloist.decide(id.as_str(), decision).await) };
+    let world = access.world();
+    if world.chance("decides late", world.now_ms()).percent(50) {
+        access.with(|state| state.jump(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        decide.await;
+    } else {
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            decide.await;
+        });
+    }
+}
+
 /// What is seen when he approves of a write after a deployment.
 pub(crate) const APPROVED_LATER: &str = "a write was approved after a deployment";
+
+/// The account that `item` says is used up, if it is about one.
+fn over_budget(soloist: &Soloist, item: &Item) -> Option<Account> {
+    let incident = views::incident(soloist.journal(), &item.id).ok()??;
+    match incident.what {
+        Incident::OverBudget { account, .. } => Some(account),
+        Incident::Quarantined { .. } | Incident::GaveUp { .. } => None,
+    }
+}
 
 /// Whether `item` is about a run that was set aside: of all incidents this one can go on.
 pub(crate) fn is_set_aside(item: &Item) -> bool {

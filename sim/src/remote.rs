@@ -11,9 +11,11 @@ use std::{future::pending, sync::Arc};
 
 use async_trait::async_trait;
 use soloist_connectors::{
-    Compensation, Connector, Done, Env, Hints, Intent, Manifest, Page, Plan, Probe, Seen,
+    Compensation, Connector, Done, Env, Hints, Intent, Manifest, OperationKind, Page, Plan, Probe,
+    Seen,
 };
 use soloist_kernel::{
+    budget::Usage,
     fault::{Fault, FaultClass, Phase},
     id::OperationName,
     labels::Labeled,
@@ -50,6 +52,8 @@ struct Call {
     kinds: Vec<Kind>,
     /// Whether it counts against the limits.
     counts: bool,
+    /// The operation, if it is one that costs something.
+    paid: Option<String>,
 }
 
 /// What is called.
@@ -139,7 +143,14 @@ impl Remote {
             if asked.write.is_some() && kinds.iter().any(leaves_doubt) {
                 state.saw(DOUBT);
             }
-            Call { number, latency_ms, kinds, counts: asked.counts }
+            let operation =
+                manifest.operations.iter().find(|(name, _)| name.as_str() == asked.operation);
+            // What takes something back is not limited.
+            let limited = operation
+                .filter(|(_, declared)| declared.kind != OperationKind::Compensate)
+                .filter(|_| matches!(asked.how, "read" | "execute"));
+            let paid = limited.map(|(name, _)| name.to_string());
+            Call { number, latency_ms, kinds, counts: asked.counts, paid }
         });
         let Some(call) = call else { return pending().await };
         if call.has(&Kind::Panic) {
@@ -171,6 +182,10 @@ impl Remote {
         }
         let refused = self.access.with(|state| {
             let now_ms = state.now_ms();
+            let paid = call.paid.as_ref();
+            if let Some(what) = paid.and_then(|what| state.paid.arrives(&self.name, what)) {
+                state.violated("within-budget", what);
+            }
             state.api(&self.name).arrives(now_ms)
         });
         let Some(refused) = refused else { return pending().await };
@@ -231,6 +246,16 @@ impl Remote {
         }
     }
 
+    /// The other side bills what it has done.
+    fn billed<T>(&self, call: &Call, answer: &Result<T, Fault>) {
+        let Some(operation) = call.paid.as_ref().filter(|_| answer.is_ok()) else { return };
+        self.access.with(|state| {
+            if let Some(what) = state.paid.bills(&self.name, operation) {
+                state.violated("within-budget", what);
+            }
+        });
+    }
+
     /// The world by the clock of the other side.
     fn theirs(&self, env: &Env) -> Env {
         let access = self.access.clone();
@@ -276,6 +301,7 @@ impl Remote {
             .await;
         self.there(env, &call).await?;
         let answer = self.inner.execute(&self.theirs(env), plan, attempt).await;
+        self.billed(&call, &answer);
         self.acted().await;
         if attempt == 1 && self.answers.mute.contains(operation) {
             return pending().await;
@@ -381,7 +407,9 @@ impl Connector for Remote {
         };
         let call = self.leave(&asked).await;
         self.there(env, &call).await?;
-        let answer = self.inner.read(&self.theirs(env), operation, arguments).await.map(|answer| {
+        let answer = self.inner.read(&self.theirs(env), operation, arguments).await;
+        self.billed(&call, &answer);
+        let answer = answer.map(|answer| {
             let asked = format!("{operation} {arguments}");
             let shown = |state: &mut State| {
                 let now_ms = state.now_ms();
@@ -395,6 +423,14 @@ impl Connector for Remote {
 
     fn plan(&self, intent: &Intent) -> Result<Plan, Fault> {
         self.inner.plan(intent)
+    }
+
+    fn usage_max(&self, operation: &OperationName, arguments: &Payload) -> Usage {
+        self.inner.usage_max(operation, arguments)
+    }
+
+    fn usage(&self, operation: &OperationName, answer: &Payload) -> Option<Usage> {
+        self.inner.usage(operation, answer)
     }
 
     async fn execute(&self, env: &Env, plan: &Plan, attempt: u32) -> Result<Payload, Fault> {

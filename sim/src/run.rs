@@ -209,6 +209,8 @@ async fn live(
     let builder = Soloist::builder().journal(journal).env(process.env().clone());
     let every = *world.chance("snapshots", 0).pick(&SNAPSHOTS_EVERY);
     let builder = process.mounted(builder, systems).snapshot_every(every);
+    world.state().paid.is_to_hold(scenario.budgets.clone());
+    let builder = builder.budgets(scenario.budgets.clone());
     let soloist = match make(builder, &process).open().await {
         Ok(soloist) => soloist,
         Err(problem) => {

@@ -7,6 +7,7 @@ use std::{fmt, future::Future, ops::RangeInclusive, pin::Pin, sync::Arc};
 
 use serde_json::Value;
 use soloist_actors::{Builder, Soloist};
+use soloist_kernel::budget::Budgets;
 
 pub use self::{
     faults::Faults,
@@ -65,6 +66,7 @@ pub struct Scenario {
     pub(crate) finally: Vec<(String, Finally)>,
     pub(crate) sometimes: Vec<(String, Sometimes)>,
     pub(crate) secrets: Vec<String>,
+    pub(crate) budgets: Budgets,
     pub(crate) has_webhooks: bool,
     /// Whether the operator is asked anything when nothing goes wrong.
     pub(crate) asks: bool,
@@ -89,6 +91,7 @@ impl Scenario {
             finally: vec![],
             sometimes: vec![],
             secrets: vec![],
+            budgets: Budgets::default(),
             has_webhooks: false,
             asks: false,
         }
@@ -191,6 +194,12 @@ impl Scenario {
     /// Text that must be in no record and no trace.
     pub fn secret(&mut self, text: impl Into<String>) -> &mut Self {
         self.secrets.push(text.into());
+        self
+    }
+
+    /// What calls cost, and what they may cost. The systems count their calls against what is limited for ever.
+    pub fn budgets(&mut self, budgets: Budgets) -> &mut Self {
+        self.budgets = budgets;
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod faults;
+mod paid;
 mod told;
 mod under_way;
 
@@ -22,6 +23,7 @@ use tokio::{sync::Notify, time::Instant};
 pub(crate) use self::{
     api::{Api, Refused, millis},
     faults::Strike,
+    paid::Paid,
     told::Told,
     under_way::UnderWay,
 };
@@ -114,6 +116,8 @@ pub(crate) struct State {
     pub(crate) writes_under_way: UnderWay,
     /// What was said of writes and changes.
     pub(crate) told: Told,
+    /// What was called for.
+    pub(crate) paid: Paid,
     /// Calls past the kernel.
     pub(crate) sdk_calls: u64,
     /// Whether it is of no use to go on.
@@ -164,6 +168,7 @@ impl World {
             delivered: BTreeSet::new(),
             writes_under_way: UnderWay::default(),
             told: Told::default(),
+            paid: Paid::default(),
             sdk_calls: 0,
             stuck: false,
             failed_disk: false,

@@ -13,6 +13,7 @@ mod incidents;
 mod kill;
 mod kill_outbox;
 mod library;
+mod money;
 mod runs;
 mod scenarios;
 mod serve;

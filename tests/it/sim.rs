@@ -102,6 +102,7 @@ fn the_lists_say_what_there_is() {
         qualification  a model scores inquiries, and whoever may become a customer is invited
         orders         a shop with every kind of wait and of write: where planted bugs are hunted
         errands        a town whose offices are odd in every way: where the other planted bugs are
+        thrift         a household that must not spend more than it may: where bugs with money are
     "#]]
     .assert_eq(&sim(&["list"]).out);
     let invariants = sim(&["list", "--invariants", "--json"]).json();
@@ -117,13 +118,13 @@ fn an_unknown_scenario_is_named_with_those_that_there_are() {
     check_refused(
         &["run", "--scenario", "outreech", "--seed", "1"],
         expect![[
-            r#"soloist: there is no scenario "outreech"; did you mean `outreach`? There are mail, outreach, invoicing, content, qualification, orders, errands"#
+            r#"soloist: there is no scenario "outreech"; did you mean `outreach`? There are mail, outreach, invoicing, content, qualification, orders, errands, thrift"#
         ]],
     );
     check_refused(
         &["sweep", "--scenario", "payroll"],
         expect![[
-            r#"soloist: there is no scenario "payroll". There are mail, outreach, invoicing, content, qualification, orders, errands"#
+            r#"soloist: there is no scenario "payroll". There are mail, outreach, invoicing, content, qualification, orders, errands, thrift"#
         ]],
     );
 }
@@ -143,7 +144,7 @@ fn what_is_no_plan_is_refused_with_the_reason() {
     check_refused(
         &["explain", r#"{"scenario":"mial","seed":1,"size":1,"faults":[]}"#],
         expect![[
-            r#"soloist: there is no scenario "mial"; did you mean `mail`? There are mail, outreach, invoicing, content, qualification, orders, errands"#
+            r#"soloist: there is no scenario "mial"; did you mean `mail`? There are mail, outreach, invoicing, content, qualification, orders, errands, thrift"#
         ]],
     );
     check_refused(

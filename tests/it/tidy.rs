@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use soloist::{Policy, Workflow};
+use soloist::{Policy, Workflow, budget::Budgets};
 
 use crate::support::root;
 
@@ -174,7 +174,9 @@ fn the_workflows_and_policies_of_the_company_are_well() {
         .collect();
     assert!(!definitions.is_empty(), "there is a company");
     for (name, text) in definitions {
-        if name.contains("policy") {
+        if name.contains("budgets") {
+            Budgets::parse(&name, &text).unwrap_or_else(|problem| panic!("{problem}"));
+        } else if name.contains("policy") {
             let policy =
                 Policy::parse(&name, &text).unwrap_or_else(|problems| panic!("{problems:?}"));
             let examples = policy.test();

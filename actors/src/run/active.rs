@@ -24,7 +24,7 @@ use soloist_kernel::{
 };
 use tokio::sync::oneshot;
 
-use super::{Arguments, Asked, Message, launch::Timer};
+use super::{Arguments, Asked, Message, launch::Timer, paying::Payer};
 use crate::{
     actor::{Address, Error},
     context::{Context, Counters},
@@ -53,6 +53,8 @@ pub(crate) struct Active {
     pub(super) looks_again: bool,
     last_snapshot: StreamSeq,
     last_seq: Option<Seq>,
+    /// Who pays for its calls, once that was asked.
+    pub(super) payer: Option<Payer>,
     /// Wakes the run for what is next due by itself, while it is in memory.
     pub(super) due: Option<(Timestamp, Timer)>,
 }
@@ -98,6 +100,7 @@ impl Active {
             looks_again: false,
             last_snapshot: StreamSeq(0),
             last_seq: None,
+            payer: None,
             due: None,
         }
     }
@@ -137,6 +140,7 @@ impl Active {
             append.projections.extend(shadows.iter().map(Due::row));
         }
         let seq = self.context.log.ordered(append).await?;
+        self.keep_books(&events);
         if !shadows.is_empty() {
             self.context.tell_shadows(seq);
         }
@@ -337,6 +341,7 @@ impl Active {
             snapshot.and_then(|snapshot| run::restore(self.id.clone(), &snapshot.state, &library));
         self.last_snapshot = run.as_ref().map_or(StreamSeq(0), |run| run.stream_seq);
         self.run = views::fold(&*journal, &self.id, run, &library)?;
+        self.reconcile()?;
         Ok(self.run.is_some())
     }
 }
@@ -408,6 +413,7 @@ fn must_be_durable(event: &Event) -> bool {
         | Event::Delegated { .. }
         | Event::Migrated { .. }
         | Event::Unwinding { .. } => true,
+        Event::Reserved { .. } => !planted(Mutant::ReservationUnsynced),
         // The end of a run beneath, a time: what is lost is told again. What a person or an event said is not.
         Event::Answered { answer, .. } => answer.by != "time" && !answer.did,
         Event::Write { event, .. } => match event {
@@ -424,7 +430,8 @@ fn must_be_durable(event: &Event) -> bool {
             | WriteEvent::Expired { .. }
             | WriteEvent::Stopped { .. }
             | WriteEvent::Parked { .. }
-            | WriteEvent::Unparked => false,
+            | WriteEvent::Unparked
+            | WriteEvent::Unfunded { .. } => false,
         },
         Event::StepStarted { .. }
         | Event::StepSkipped { .. }
@@ -437,6 +444,7 @@ fn must_be_durable(event: &Event) -> bool {
         | Event::Completed { .. }
         | Event::Failed { .. }
         | Event::Unwound
-        | Event::Overdue => false,
+        | Event::Overdue
+        | Event::Settled { .. } => false,
     }
 }

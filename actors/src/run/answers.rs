@@ -26,6 +26,10 @@ impl Active {
             Message::Record { line, effect, asked, answer, reply } => {
                 self.record(line, effect, asked, answer, reply).await
             }
+            Message::Reserve { line, effect, call, arguments, reply } => {
+                self.reserve(line, effect, call, arguments, reply).await
+            }
+            Message::Settle { call, end } => self.settle_call(call, end).await,
             Message::Await { line, effect, asked, what, reply } => {
                 self.await_(line, effect, asked, what, reply).await
             }
@@ -122,9 +126,14 @@ impl Active {
         attempt: u32,
         end: CallEnd,
     ) -> Result<(), CarryOutError> {
+        let payment = self.payment(&step, &effect, &end);
         let command = match end {
             Ok(receipt) => Command::Land { step, effect, attempt, receipt },
             Err(fault) => Command::Fault { step, effect, attempt, fault },
+        };
+        let command = match payment {
+            Some(payment) => Command::Paid { command: Box::new(command), payment },
+            None => command,
         };
         self.carry_out(command, Actor::kernel()).await.map(drop)
     }

@@ -7,7 +7,7 @@ use soloist_kernel::{
     journal::AppendError,
     labels::Labeled,
     payload::Payload,
-    run::{self, Beginning, Command, EffectRef, Refusal, project::Ended},
+    run::{self, Beginning, Command, EffectRef, Refusal, Run, project::Ended},
     workflow::Library,
 };
 use tokio::sync::oneshot;
@@ -194,6 +194,12 @@ impl Active {
         }
         // A run that is over refuses, and is left as it is.
         let result = self.carry_out(Command::Recover, Actor::kernel()).await.map(drop);
+        self.tolerate(result)?;
+        // Whoever found that a budget has no room may have died before he had told the operator.
+        if !self.run.as_ref().is_some_and(Run::waits_for_budget) {
+            return Ok(());
+        }
+        let result = self.carry_out(Command::Fund, Actor::kernel()).await.map(drop);
         self.tolerate(result)
     }
 

@@ -67,6 +67,22 @@ impl Line {
         self.send(Message::Record { line: self.clone(), effect, asked, answer, reply });
     }
 
+    /// Has a call paid for that is about to be made.
+    pub(crate) fn reserve(
+        &self,
+        effect: EffectRef,
+        call: (ConnectorName, OperationName),
+        arguments: Payload,
+        reply: Reply<Option<u32>>,
+    ) {
+        self.send(Message::Reserve { line: self.clone(), effect, call, arguments, reply });
+    }
+
+    /// Tells how a call ended that was paid for.
+    pub(crate) fn settle(&self, call: u32, end: CallEnd) {
+        self.send(Message::Settle { call, end });
+    }
+
     pub(crate) fn propose(
         &self,
         effect: EffectRef,

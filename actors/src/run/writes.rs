@@ -38,8 +38,11 @@ impl Active {
             return Ok(());
         }
         if purpose == Purpose::Attempt {
-            let command = Command::Attempt { step: step.clone(), effect: effect.clone() };
-            self.carry_out(command, Actor::kernel()).await?;
+            let write = self.run.as_ref().and_then(|run| run.write(&step, &effect)).cloned();
+            let Some(write) = write else { return Ok(()) };
+            if !self.attempt(&step, &effect, &write).await? {
+                return Ok(());
+            }
         }
         let Some(write) = self.run.as_ref().and_then(|run| run.write(&step, &effect)).cloned()
         else {

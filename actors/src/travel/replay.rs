@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use soloist_kernel::{
+    budget::{GOALS, SPENT, SPENT_RUNS, UNFUNDED},
     id::RunId,
     inbox::{self, Item},
     journal::{Journal, ProjectionKey, ReadError, Record, Seq, StreamSeq, carried},
@@ -55,7 +56,8 @@ pub struct Replayed {
 /// Something that is not as the records say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What: `hash`, `history`, `snapshot`, `summary`, `inbox`, `timers`, `awaiting`, `parked`, `ended` or `reached`.
+    /// What: `hash`, `history`, `snapshot`, `summary`, `inbox`, `timers`, `awaiting`, `parked`, `ended`, `costs`,
+    /// `budgets` or `reached`.
     pub what: &'static str,
     /// What is there, and what the records say.
     pub says: String,
@@ -239,7 +241,11 @@ struct Rows {
 impl Rows {
     fn told(&mut self, told: &Told<'_>) {
         for (key, value) in project(told.before, told.after, told.events) {
-            if key.table == ENDED && value.is_some() {
+            if key.table == ENDED {
+                // The end of a run beneath is that one's own: it may end anew after this one has taken its end in.
+                if value.is_none() {
+                    continue;
+                }
                 self.ended = told.after.parent.clone().map(|parent| (parent, told.record.seq));
             }
             self.rows.insert(key, value);
@@ -300,6 +306,9 @@ impl Rows {
 
     /// Rows about the run that none of its records wrote.
     fn strays(&mut self, journal: &dyn Journal, run: &Run) -> Result<(), ReadError> {
+        for table in [UNFUNDED, GOALS] {
+            self.rows.entry(ProjectionKey::new(table, run.id.as_str())).or_insert(None);
+        }
         let of_run = format!("/{}", run.id);
         for table in [TIMERS, AWAITING, PARKED] {
             views::each_row(journal, table, "", |key, _| {
@@ -332,6 +341,8 @@ fn name(table: &str) -> &'static str {
         AWAITING => "awaiting",
         PARKED => "parked",
         ENDED => "ended",
+        SPENT | SPENT_RUNS => "costs",
+        UNFUNDED | GOALS => "budgets",
         _ => "reached",
     }
 }

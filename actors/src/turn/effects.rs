@@ -16,7 +16,7 @@ use soloist_memory::{Assertion, Provenance};
 use tokio::sync::oneshot;
 
 use super::{Turn, TurnError};
-use crate::views;
+use crate::{context::operation_of, views};
 
 impl<K> Turn<K> {
     /// The time: the same in every replay.
@@ -108,10 +108,19 @@ impl<K> Turn<K> {
         let arguments = Payload::of(arguments).map_err(|source| Self::value(&effect, source))?;
         let asked = json!([operation, arguments.value()]);
         let context = self.inner.context.clone();
-        let (agent, version) = (self.inner.agent.clone(), self.inner.line.version);
-        let (run, operation) = (self.inner.run.clone(), operation.to_owned());
+        let (agent, line) = (self.inner.agent.clone(), self.inner.line.clone());
+        let (run, operation, paid) = (self.inner.run.clone(), operation.to_owned(), effect.clone());
         self.effect(effect, &asked, || async move {
-            let answer = context.read(&run, &agent, version, &operation, arguments).await?;
+            let call = operation_of(&operation)?;
+            let (reply, reserved) = oneshot::channel();
+            line.reserve(paid, call, arguments.clone(), reply);
+            let reserved = reserved.await.map_err(|_| TurnError::Abandoned.to_string())?;
+            let reserved = reserved.map_err(|error| error.to_string())?;
+            let answer = context.read(&run, &agent, line.version, &operation, arguments).await;
+            if let Some(call) = reserved {
+                line.settle(call, answer.clone().map(|answer| answer.value));
+            }
+            let answer = answer.map_err(|fault| fault.to_string())?;
             let value = answer.value.parse::<T>().map_err(|error| error.to_string())?;
             Ok(Labeled::new(value, answer.labels))
         })

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use soloist_kernel::{
+    budget::Usage,
     fault::{Fault, FaultClass, Phase},
     id::OperationName,
     labels::Labeled,
@@ -206,6 +207,14 @@ impl Connector for SandboxConnector {
             Some(receipt) => Probe::Landed { receipt: payload(&receipt)? },
             None => Probe::Absent,
         })
+    }
+
+    fn usage_max(&self, operation: &OperationName, arguments: &Payload) -> Usage {
+        self.system.usage_max(operation.as_str(), &arguments.value())
+    }
+
+    fn usage(&self, operation: &OperationName, answer: &Payload) -> Option<Usage> {
+        self.system.usage(operation.as_str(), &answer.value())
     }
 
     /// A receipt names what takes its write back, under the names of the arguments of the operation that does.

@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use soloist_kernel::{
+    budget::Usage,
     catalog::{Argument, Operation},
     fault::{Fault, FaultClass},
     labels::Labeled,
@@ -109,6 +110,18 @@ impl System for Model {
             json!({ "type": "object", "required": ["text", "finish", "usage"] }),
         );
         vec![("complete", complete)]
+    }
+
+    fn usage_max(&self, _operation: &str, arguments: &Value) -> Usage {
+        let prompt = arguments["prompt"].as_str().map_or(0, tokens);
+        let most = arguments["max_tokens"].as_u64().unwrap_or(MAX_TOKENS as u64);
+        Usage { input_tokens: prompt as u64, output_tokens: most }
+    }
+
+    fn usage(&self, _operation: &str, answer: &Value) -> Option<Usage> {
+        let count = |what: &str| answer["usage"][what].as_u64();
+        let (input_tokens, output_tokens) = (count("prompt_tokens")?, count("completion_tokens")?);
+        Some(Usage { input_tokens, output_tokens })
     }
 
     fn read(

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use soloist_kernel::{
+    budget::Usage,
     catalog::{Argument, Operation, OperationKind},
     fault::{Fault, FaultClass, Phase},
     id::{IdempotencyKey, OperationName},
@@ -51,6 +52,18 @@ pub(super) trait System: Send + Sync {
 
     /// The receipt of a write, if it landed.
     fn find(&self, request: &Request, records: &Records<'_>) -> Result<Option<Value>, Fault>;
+
+    /// What a call uses at most of what is priced by amount.
+    fn usage_max(&self, operation: &str, arguments: &Value) -> Usage {
+        let _ = (operation, arguments);
+        Usage::default()
+    }
+
+    /// What a call has used, by its answer.
+    fn usage(&self, operation: &str, answer: &Value) -> Option<Usage> {
+        let _ = (operation, answer);
+        Some(Usage::default())
+    }
 
     /// What is new.
     fn pull(&self, records: &Records<'_>, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {

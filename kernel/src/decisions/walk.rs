@@ -197,7 +197,9 @@ impl<'a> Walk<'a> {
             | Event::Unwinding { .. }
             | Event::Unwound
             | Event::Overdue
-            | Event::Dismissed { .. } => Ok(()),
+            | Event::Dismissed { .. }
+            | Event::Reserved { .. }
+            | Event::Settled { .. } => Ok(()),
         }
     }
 

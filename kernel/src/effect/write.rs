@@ -32,6 +32,8 @@ pub struct Write {
     pub generation: u32,
     /// Whether it was stopped because its step or its run had ended.
     pub stopped: bool,
+    /// Whether it is put aside because a budget has no room for it.
+    pub unfunded: bool,
     /// How often it has been put to the operator, counted from zero: the part of an inbox item's id that changes.
     pub round: u32,
     /// Attempts made.
@@ -123,6 +125,7 @@ impl Write {
             reverses: None,
             generation: 0,
             stopped: false,
+            unfunded: false,
             round: 0,
             attempts: 0,
             first_attempt_at: None,
@@ -205,9 +208,15 @@ impl Write {
                 State::Retrying { at }
             }
             // The wait before a retry is the kernel's own: its connector may call it sooner.
-            (State::Granted | State::Retrying { .. }, Event::Parked { until, reason }) => {
-                parked(*until, at, reason, None)
-            }
+            (
+                State::Granted | State::Retrying { .. },
+                Event::Parked { until, reason } | Event::Unfunded { until, reason },
+            ) => parked(*until, at, reason, None),
+            // There was no room in a budget for a write that is to fail then. It has not happened.
+            (
+                State::Granted | State::Retrying { .. },
+                Event::Faulted { fault, next: next @ AfterFault::Fail },
+            ) if self.doubt.is_none() => next.state(fault, 0, at),
             (State::Probing { probes, at: due }, Event::Parked { until, reason }) => {
                 parked(*until, *due, reason, Some(*probes))
             }
@@ -238,12 +247,13 @@ impl Write {
         let again = matches!(next, State::Ambiguous { .. })
             || matches!(event, Event::Reproposed { .. } | Event::Delegated { .. });
         self.queued_at = match event {
-            Event::Parked { .. } => self.queued_at.or(Some(at)),
+            Event::Parked { .. } | Event::Unfunded { .. } => self.queued_at.or(Some(at)),
             Event::Unparked => self.queued_at,
             _ => None,
         };
         self.round += u32::from(again);
         self.stopped = matches!((&next, event), (State::Settled(_), Event::Stopped { .. }));
+        self.unfunded = matches!(event, Event::Unfunded { .. });
         self.decisions.extend(event.decision());
         self.state = next;
         Ok(())

@@ -63,8 +63,8 @@ impl CallEnd {
             FaultClass::Transient | FaultClass::Deadline | FaultClass::Crash | FaultClass::Bug => {
                 Self::Failed
             }
-            // The limiter and whoever keeps the credential act on these.
-            FaultClass::Throttled | FaultClass::Auth => Self::Neutral,
+            // The limiter, whoever keeps the credential and whoever pays act on these.
+            FaultClass::Throttled | FaultClass::Auth | FaultClass::OverBudget => Self::Neutral,
             FaultClass::Declined | FaultClass::Invalid => match fault.phase {
                 fault::Phase::Answered => Self::Succeeded,
                 fault::Phase::NotSent | fault::Phase::MaybeSent => Self::Neutral,

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{Death, Event, What};
 use crate::{
+    budget::Account,
     codec::{self, DecodeError},
     id::{InboxId, RunId},
     time::Timestamp,
@@ -39,6 +40,7 @@ enum StoredEvent {
 enum StoredWhat {
     Quarantined { run: RunId },
     GaveUp { supervisor: String },
+    OverBudget { account: Account, reason: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +58,7 @@ pub fn encode(event: &Event) -> Vec<u8> {
             let what = match what {
                 What::Quarantined { run } => StoredWhat::Quarantined { run },
                 What::GaveUp { supervisor } => StoredWhat::GaveUp { supervisor },
+                What::OverBudget { account, reason } => StoredWhat::OverBudget { account, reason },
             };
             let stored = |Death { at, reason, work }| StoredDeath { at, reason, work };
             StoredEvent::Raised { id, what, evidence: evidence.into_iter().map(stored).collect() }
@@ -80,6 +83,7 @@ pub fn decode(version: u16, bytes: &[u8]) -> Result<Event, StoredError> {
             let what = match what {
                 StoredWhat::Quarantined { run } => What::Quarantined { run },
                 StoredWhat::GaveUp { supervisor } => What::GaveUp { supervisor },
+                StoredWhat::OverBudget { account, reason } => What::OverBudget { account, reason },
             };
             let read = |StoredDeath { at, reason, work }| Death { at, reason, work };
             Event::Raised { id, what, evidence: evidence.into_iter().map(read).collect() }

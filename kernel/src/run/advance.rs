@@ -7,6 +7,7 @@ use super::{
     decide::{Env, decision_of},
     event::{AfterFailure, Cause, Event},
     flow::{View, invalid},
+    spent,
     state::{Run, Status},
     step::{DECIDE, Effect, EffectState, Step, StepStatus},
     unwind, work,
@@ -32,7 +33,7 @@ pub(super) fn push(run: &mut Run, events: &mut Vec<Event>, event: Event, at: Tim
 
 /// Does what can be done, until nothing changes.
 pub(super) fn advance(run: &mut Run, events: &mut Vec<Event>, env: &Env<'_>) {
-    while let Some(event) = to_stop(run).or_else(|| next(run, env)) {
+    while let Some(event) = to_stop(run).or_else(|| spent::lost(run)).or_else(|| next(run, env)) {
         push(run, events, event, env.now);
     }
 }

@@ -10,6 +10,7 @@ use super::{
     replay::Divergence,
 };
 use crate::{
+    budget::{Cost, Over, Reservation},
     effect::{Decision, Proposal},
     fault::Fault,
     id::{AgentName, ConnectorName, InboxId, RunId, StepName, WorkflowRef},
@@ -235,6 +236,63 @@ pub enum Command {
     },
     /// A new process has taken over: nothing is known of the attempts that were under way.
     Recover,
+    /// A command, and with what it causes what its call may cost or did cost.
+    Paid {
+        /// The command.
+        command: Box<Command>,
+        /// What is paid.
+        payment: Payment,
+    },
+    /// A turn is about to make a call that costs something.
+    Reserve {
+        /// The step.
+        step: StepName,
+        /// Which effect.
+        effect: EffectRef,
+        /// The call.
+        reservation: Box<Reservation>,
+    },
+    /// A call of a turn has failed.
+    Settle {
+        /// Its number in the run.
+        call: u32,
+        /// What it has cost.
+        cost: Cost,
+    },
+    /// A budget has no room for a call.
+    NotFunded {
+        /// The step.
+        step: StepName,
+        /// Whose call it is.
+        call: Caller,
+        /// Which budget, and until when.
+        over: Over,
+    },
+    /// A budget was raised: what waits for one tries again.
+    Fund,
+}
+
+/// What is paid with a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payment {
+    /// What the attempt that begins can cost at most.
+    Reserve(Box<Reservation>),
+    /// What the call of this number has cost.
+    Settle {
+        /// Its number in the run.
+        call: u32,
+        /// What it has cost.
+        cost: Cost,
+    },
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Caller {
+    /// An attempt of this write.
+    Write(EffectRef),
+    /// The turn of this attempt of the step.
+    Turn(u32),
 }
 
 /// Something that a turn asks for and that takes its time.

@@ -1,10 +1,11 @@
 //! The decisions: what a command causes, or why it is refused.
 //!
 //! This file sorts commands by where the run stands. What each causes is in `decide/steps.rs` for turns and what they wait
-//! for, in `decide/writes.rs` for writes, in `decide/operator.rs` for what people say to what waits, in `decide/control.rs` for
-//! what they do to a run or a step of it.
+//! for, in `decide/writes.rs` for writes, in `decide/money.rs` for what calls cost, in `decide/operator.rs` for what people say to
+//! what waits, in `decide/control.rs` for what they do to a run or a step of it.
 
 mod control;
+mod money;
 mod operator;
 mod steps;
 mod writes;
@@ -158,6 +159,14 @@ impl Decider<'_> {
             Command::Tick => Ok(self.tick()),
             Command::Recover => Ok(self.recover()),
             Command::Migrate { .. } => Ok(vec![]),
+            Command::Paid { command, payment } => self.paid(*command, payment),
+            Command::Reserve { step, effect, reservation } => {
+                self.running()?;
+                self.reserve(step, effect, reservation)
+            }
+            Command::Settle { call, cost } => self.settle(call, cost),
+            Command::NotFunded { step, call, over } => self.not_funded(step, call, over),
+            Command::Fund => Ok(self.fund()),
         }
     }
 

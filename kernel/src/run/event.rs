@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::awaited::{Answer, Awaits};
 use crate::{
+    budget::{Cost, Reservation},
     effect::WriteEvent,
     id::{AgentName, EffectName, RunId, StepName, WorkflowRef},
     labels::Labeled,
@@ -180,6 +181,28 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// What a call can cost at most is reserved. Fsynced before the first byte of it leaves.
+    Reserved {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// Its number in the run, counted from one.
+        call: u32,
+        /// What it is, and what it can cost.
+        reservation: Box<Reservation>,
+    },
+    /// A call is over, and what it did cost takes the place of what was reserved.
+    Settled {
+        /// The step.
+        step: StepName,
+        /// Which effect of the step.
+        effect: EffectRef,
+        /// Its number in the run.
+        call: u32,
+        /// What it has cost.
+        cost: Cost,
+    },
 }
 
 /// How a run begins, and what it is pinned to.
@@ -333,6 +356,8 @@ pub enum StepErrorKind {
     /// The agent asked for what it may not have: a tool it does not name, a write of a read-only agent, more effects than
     /// it declares.
     Forbidden,
+    /// There was no room in a budget for one of its calls.
+    OverBudget,
 }
 
 impl StepErrorKind {
@@ -348,7 +373,8 @@ impl StepErrorKind {
             | Self::Declared
             | Self::Child
             | Self::Rounds
-            | Self::Forbidden => false,
+            | Self::Forbidden
+            | Self::OverBudget => false,
         }
     }
 }
@@ -395,6 +421,8 @@ impl Event {
             Self::Cancelled { .. } => "run.cancelled",
             Self::Retried { .. } => "step.retried",
             Self::Overridden { .. } => "step.overridden",
+            Self::Reserved { .. } => "call.reserved",
+            Self::Settled { .. } => "call.settled",
         }
     }
 }

@@ -148,7 +148,9 @@ fn visit(run: &Run, found: Visit<'_>) -> ControlFlow<()> {
 fn of_step(definition: &workflow::Step, step: &Step) -> Option<Action> {
     let name = || definition.name.clone();
     match (&step.status, &definition.work) {
-        (StepStatus::BackingOff { at }, _) => Some(Action::Wake { step: name(), at: *at }),
+        (StepStatus::BackingOff { at, is_long: false }, _) => {
+            Some(Action::Wake { step: name(), at: *at })
+        }
         // A turn that waits is not taken to wait beside what it waits for.
         _ if work::takes_turn(definition, step) => {
             (!step.waits()).then(|| Action::TakeTurn { step: name(), attempt: step.attempt })
@@ -206,7 +208,11 @@ impl Run {
             WriteState::Parked { until, .. } if !planted(Mutant::ParkedNotDue) => Some(until),
             _ => None,
         });
+        let steps = self.steps.iter().filter_map(|step| match step.status {
+            StepStatus::BackingOff { at, is_long: true } if running => Some(at),
+            _ => None,
+        });
         let in_time = self.lateness == super::Lateness::InTime && !self.status.is_over();
-        awaited.chain(writes).chain(self.deadline().filter(|_| in_time)).min()
+        awaited.chain(writes).chain(steps).chain(self.deadline().filter(|_| in_time)).min()
     }
 }

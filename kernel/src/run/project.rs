@@ -12,6 +12,7 @@ use super::{
     state::{Run, Status},
 };
 use crate::{
+    budget::{self, Cost, Reservation, Spending},
     effect::{Write, WriteEvent},
     experiment,
     id::{ConnectorName, EventType, IdempotencyKey, RunId},
@@ -71,6 +72,9 @@ pub struct RunSummary {
     pub started_at: Timestamp,
     /// When something last happened in it.
     pub updated_at: Timestamp,
+    /// What its calls have cost, and what those under way may cost; without those of the runs beneath.
+    #[serde(default, skip_serializing_if = "Cost::is_nothing")]
+    pub spent: Cost,
     /// The segment file that its history is in, if it is archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<String>,
@@ -104,6 +108,7 @@ impl RunSummary {
                 as u64,
             started_at: run.started_at,
             updated_at: run.updated_at,
+            spent: run.spent.at_most(),
             archived: None,
         }
     }
@@ -151,6 +156,18 @@ pub fn parked_key(connector: &ConnectorName, run: &RunId) -> ProjectionKey {
     ProjectionKey::new(PARKED, format!("{connector}/{run}"))
 }
 
+/// The key of what call `call` of `run`, beneath `root`, has cost, in [`SPENT`](budget::SPENT). Keys sort by day.
+#[must_use]
+pub fn spent_key(at: Timestamp, root: &RunId, run: &RunId, call: u32) -> ProjectionKey {
+    ProjectionKey::new(budget::SPENT, format!("{:06}/{root}/{run}/{call:06}", at.day()))
+}
+
+/// The key of the same among all that `root` and those beneath it have spent, in [`SPENT_RUNS`](budget::SPENT_RUNS).
+#[must_use]
+pub fn spent_run_key(root: &RunId, run: &RunId, call: u32) -> ProjectionKey {
+    ProjectionKey::new(budget::SPENT_RUNS, format!("{root}/{run}/{call:06}"))
+}
+
 /// The key of the end of `run`, beneath `parent`, in [`ENDED`].
 #[must_use]
 pub fn ended_key(parent: &RunId, run: &RunId) -> ProjectionKey {
@@ -171,12 +188,15 @@ pub fn project(
         timers(before, after, &mut changes);
         awaiting(before, after, &mut changes);
         parked(before, after, &mut changes);
+        unfunded(before, after, &mut changes);
     }
     ended(before, after, &mut changes);
+    goal(before, after, &mut changes);
     for event in events {
         taken_in(after, event, &mut changes);
         drawn(event, &mut changes);
         reached(after, event, &mut changes);
+        spent(before, event, after, &mut changes);
     }
     changes
 }
@@ -191,6 +211,8 @@ pub fn standing(run: &Run) -> Vec<ProjectionKey> {
     timers(None, run, &mut changes);
     awaiting(None, run, &mut changes);
     parked(None, run, &mut changes);
+    unfunded(None, run, &mut changes);
+    goal(None, run, &mut changes);
     changes.into_iter().filter(|(_, value)| value.is_some()).map(|(key, _)| key).collect()
 }
 
@@ -230,7 +252,11 @@ fn touches_waiting(event: &Event) -> bool {
     match event {
         // A step that was tried before may have waited for the operator to say so.
         Event::StepStarted { attempt, .. } => *attempt > 1,
-        Event::StepSkipped { .. } | Event::Recorded { .. } | Event::Completed { .. } => false,
+        Event::StepSkipped { .. }
+        | Event::Recorded { .. }
+        | Event::Completed { .. }
+        | Event::Reserved { .. }
+        | Event::Settled { .. } => false,
         // A run whose goal has a deadline begins to wait for it.
         Event::Started(_) => true,
         _ => true,
@@ -305,6 +331,50 @@ fn in_line(run: &Run) -> BTreeMap<ConnectorName, Timestamp> {
         *first = since.min(*first);
     }
     found
+}
+
+/// That something of the run waits for a budget.
+fn unfunded(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let (old, new) = (before.is_some_and(Run::waits_for_budget), after.waits_for_budget());
+    if old != new {
+        let key = ProjectionKey::new(budget::UNFUNDED, after.id.as_str());
+        changes.push((key, new.then(Vec::new)));
+    }
+}
+
+/// What the run and those beneath it may cost, as long as it goes on.
+fn goal(before: Option<&Run>, after: &Run, changes: &mut Changes) {
+    let limit = |run: &Run| run.cost_max().filter(|_| !run.status.is_over());
+    let (old, new) = (before.and_then(limit), limit(after));
+    if old != new {
+        let key = ProjectionKey::new(budget::GOALS, after.id.as_str());
+        changes.push((key, new.map(|micro_usd| micro_usd.to_be_bytes().to_vec())));
+    }
+}
+
+/// What a call may cost or has cost. It is counted on the day on which it was reserved.
+fn spent(before: Option<&Run>, event: &Event, after: &Run, changes: &mut Changes) {
+    let (call, at, reservation, settled) = match event {
+        Event::Reserved { call, reservation, .. } => {
+            (*call, after.updated_at, &**reservation, None)
+        }
+        Event::Settled { call, cost, .. } => {
+            let open = before.and_then(|run| run.spent.open_call(*call));
+            let Some(open) = open else { return };
+            (*call, open.at, &open.reservation, Some(*cost))
+        }
+        _ => return,
+    };
+    let Reservation { root, connector, operation, agent, most } = reservation.clone();
+    let (run, cost) = (after.id.clone(), settled.unwrap_or(most));
+    let keys = [spent_key(at, &root, &run, call), spent_run_key(&root, &run, call)];
+    let [by_day, by_run] = keys;
+    let of_run = serde_json::to_vec(&cost).expect("a cost is plain data");
+    let workflow = after.workflow.name.clone();
+    let settled = settled.is_some();
+    let spending = Spending { at, run, root, workflow, agent, connector, operation, cost, settled };
+    changes.push((by_day, Some(serde_json::to_vec(&spending).expect("a cost is plain data"))));
+    changes.push((by_run, Some(of_run)));
 }
 
 /// The run above must learn of the end, even if nobody is alive to tell it.

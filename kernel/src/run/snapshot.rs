@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::Parent,
+    spent::Spent,
     state::{Lateness, Run, Status},
     step::Step,
 };
@@ -28,7 +29,7 @@ use crate::{
 pub const SNAPSHOT_EVERY: u64 = 100;
 
 /// The version of the stored state.
-const SNAPSHOT_VERSION: u16 = 5;
+const SNAPSHOT_VERSION: u16 = 6;
 
 /// The state of `run` as bytes, if the records since the snapshot at `last` call for a new one: at least `every`, and as many
 /// as there were before, so that a long run is not written again and again.
@@ -69,6 +70,7 @@ struct StoredRun {
     done: u64,
     lateness: Lateness,
     revived: u32,
+    spent: Spent,
     started_at: Timestamp,
     updated_at: Timestamp,
     stream_seq: StreamSeq,
@@ -76,7 +78,7 @@ struct StoredRun {
 
 impl StoredRun {
     fn of(run: &Run) -> Self {
-        let Run { workflow, body, agents, parent, input, status, steps, .. } = run.clone();
+        let Run { workflow, body, agents, parent, input, status, steps, spent, .. } = run.clone();
         let Run { done, lateness, revived, started_at, updated_at, stream_seq, .. } = *run;
         Self {
             workflow,
@@ -89,6 +91,7 @@ impl StoredRun {
             done,
             lateness,
             revived,
+            spent,
             started_at,
             updated_at,
             stream_seq,
@@ -109,6 +112,7 @@ impl StoredRun {
             done: self.done,
             lateness: self.lateness,
             revived: self.revived,
+            spent: self.spent,
             started_at: self.started_at,
             updated_at: self.updated_at,
             stream_seq: self.stream_seq,

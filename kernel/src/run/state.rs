@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{
     event::{Beginning, Cause, EffectRef, Event, Parent, StepError},
+    spent::Spent,
     step::{Effect, EffectState, Step, StepStatus},
 };
 use crate::{
@@ -47,6 +48,8 @@ pub struct Run {
     pub lateness: Lateness,
     /// How often it had failed and the operator had it go on.
     pub revived: u32,
+    /// What its calls have cost.
+    pub spent: Spent,
     /// When it began.
     pub started_at: Timestamp,
     /// When something last happened in it.
@@ -149,6 +152,7 @@ impl Run {
             done: 0,
             lateness: Lateness::InTime,
             revived: 0,
+            spent: Spent::default(),
             started_at: at,
             updated_at: at,
             stream_seq: StreamSeq(0),
@@ -208,6 +212,10 @@ impl Run {
                 (_, Lateness::Overdue) => self.lateness = Lateness::Known,
                 _ => return Err(self.illegal(event, "there is no incident")),
             },
+            E::Reserved { .. } | E::Settled { .. } => {
+                let result = self.spent.apply(event, at);
+                result.map_err(|problem| self.illegal(event, &problem))?;
+            }
             E::StepStarted { step, .. }
             | E::StepSkipped { step }
             | E::StepCompleted { step, .. }
@@ -337,6 +345,21 @@ impl Run {
     pub fn deadline(&self) -> Option<Timestamp> {
         let intent = self.definition.intent.as_ref().filter(|_| self.body.is_none())?;
         intent.deadline.map(|deadline| self.started_at.after(deadline))
+    }
+
+    /// Whether something of it waits because a budget has no room.
+    #[must_use]
+    pub fn waits_for_budget(&self) -> bool {
+        let running = matches!(self.status, Status::Running);
+        self.writes().any(|(_, _, write)| write.unfunded)
+            || running && self.steps.iter().any(Step::waits_for_budget)
+    }
+
+    /// What it and those beneath it may cost, where its goal says so, in millionths of a US dollar.
+    #[must_use]
+    pub fn cost_max(&self) -> Option<u64> {
+        let intent = self.definition.intent.as_ref().filter(|_| self.parent.is_none())?;
+        intent.cost_max_micro_usd
     }
 
     /// Whether it was ended without taking back what it did; the runs beneath it end so as well.

@@ -1,10 +1,12 @@
 //! The state of one step, its effects, and how events change them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     awaited::{Answer, Awaited, Awaits, Child},
-    event::{AfterFailure, EffectRef, Event, StepError},
+    event::{AfterFailure, EffectRef, Event, StepError, StepErrorKind},
 };
 use crate::{
     effect::{Outcome, Write, WriteEvent, WriteState},
@@ -13,6 +15,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Longest wait for the next attempt of a step that is spent in memory. A longer one is a durable timer.
+const BACKOFF_IN_MEMORY_MAX: Duration = Duration::from_secs(30);
+
 /// A step's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -20,6 +25,8 @@ pub struct Step {
     pub status: StepStatus,
     /// Attempts begun.
     pub attempt: u32,
+    /// Those of them that a budget had no room for: they are no failures, and are not counted as such.
+    pub unpaid: u32,
     /// Its last error.
     pub error: Option<StepError>,
     /// Whether something else stands in for it, because it has failed for good.
@@ -45,6 +52,8 @@ pub enum StepStatus {
     BackingOff {
         /// When that is due.
         at: Timestamp,
+        /// Whether that is far away, so that the run leaves memory.
+        is_long: bool,
     },
     /// It has failed, and waits for the operator.
     Escalated {
@@ -94,6 +103,7 @@ impl Step {
         Self {
             status: StepStatus::Pending,
             attempt: 0,
+            unpaid: 0,
             error: None,
             stand_in: false,
             generation: 0,
@@ -191,8 +201,12 @@ impl Step {
     fn failed(&mut self, error: &StepError, next: AfterFailure, at: Timestamp) {
         self.error = Some(error.clone());
         self.effects.retain(Effect::outlives_attempt);
+        let waits = error.kind == StepErrorKind::OverBudget && matches!(next, AfterFailure::At(_));
+        self.unpaid += u32::from(waits);
         self.status = match next {
-            AfterFailure::At(at) => StepStatus::BackingOff { at },
+            AfterFailure::At(due) => {
+                StepStatus::BackingOff { at: due, is_long: at.until(due) > BACKOFF_IN_MEMORY_MAX }
+            }
             AfterFailure::Never | AfterFailure::Compensate => StepStatus::Failed,
             AfterFailure::Escalate => StepStatus::Escalated { since: at },
             AfterFailure::StandIn => {
@@ -200,6 +214,14 @@ impl Step {
                 StepStatus::Running { since: at }
             }
         };
+    }
+
+    /// Whether it waits because a budget has no room for one of its calls.
+    #[must_use]
+    pub fn waits_for_budget(&self) -> bool {
+        let over = |error: &StepError| error.kind == StepErrorKind::OverBudget;
+        matches!(self.status, StepStatus::BackingOff { .. })
+            && self.error.as_ref().is_some_and(over)
     }
 
     /// What was stopped because the run had ended is asked for again, now that it goes on.

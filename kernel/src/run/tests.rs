@@ -3,6 +3,7 @@
 mod bench;
 mod control;
 mod graph;
+mod money;
 mod pairs;
 mod parked;
 mod random;

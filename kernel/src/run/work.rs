@@ -63,10 +63,10 @@ pub(super) fn failure(
     now: Timestamp,
 ) -> Event {
     let name = definition.name.clone();
-    let retry = &definition.retry;
-    let next = if error.kind.passes() && !step.stand_in && retry.allows_after(step.attempt) {
-        let chance = jitter(&format!("{}/{name}", run.id), step.attempt);
-        AfterFailure::At(now.after(retry.delay(step.attempt, chance)))
+    let (retry, attempt) = (&definition.retry, step.attempt - step.unpaid);
+    let next = if error.kind.passes() && !step.stand_in && retry.allows_after(attempt) {
+        let chance = jitter(&format!("{}/{name}", run.id), attempt);
+        AfterFailure::At(now.after(retry.delay(attempt, chance)))
     } else if error.kind == StepErrorKind::Diverged || step.stand_in {
         // Nothing may stand in for a turn that was recorded otherwise: a person looks at it. And what stands in has failed.
         match definition.on_failure {

@@ -51,6 +51,12 @@ impl WorkflowDraft {
         Self { name: name.into(), table, unwritable: vec![] }
     }
 
+    /// Where a budget has no room, its steps fail, so that something can stand in for them, instead of waiting for the operator.
+    pub fn fail_over_budget(mut self) -> Self {
+        self.table.insert("over_budget".into(), Value::String("fail".into()));
+        self
+    }
+
     /// What it is for, in a line.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.table.insert("description".into(), Value::String(text.into()));

@@ -24,6 +24,7 @@ pub(super) fn check(file: &str, source: &str, table: Table) -> Result<Workflow, 
         fields.accept("name", WorkflowName::new(name).map_err(|error| bad_name(&error)))
     });
     let description = fields.text("description").unwrap_or_default();
+    let over_budget = fields.choice("over_budget", &start::OVER_BUDGET).unwrap_or_default();
     let intent =
         fields.table("intent").and_then(|table| start::intent(fields.nested("intent", table)));
     let triggers = start::each(&mut fields, "trigger", start::trigger);
@@ -40,6 +41,7 @@ pub(super) fn check(file: &str, source: &str, table: Table) -> Result<Workflow, 
             name,
             description,
             intent,
+            over_budget,
             triggers,
             schedules,
             steps,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{OnFailure, Priority, Step, Work, Workflow};
 use crate::{
+    budget::OverBudget,
     id::{AgentName, RunId, StepName, WorkflowName, WorkflowRef},
     retry::RetryPolicy,
 };
@@ -60,7 +61,8 @@ impl Workflow {
         let (description, steps) = (String::new(), vec![step]);
         let (triggers, schedules) = (vec![], vec![]);
         let (file, source) = ("".into(), "".into());
-        Self { name, description, intent: None, triggers, schedules, steps, file, source }
+        let (intent, over_budget) = (None, OverBudget::Ask);
+        Self { name, description, intent, over_budget, triggers, schedules, steps, file, source }
     }
 }
 

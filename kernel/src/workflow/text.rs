@@ -9,7 +9,10 @@ use super::{
     Body, Intent, Missed, OnFailure, Priority, Schedule, Step, Trigger, Work, Workflow, duration,
     graph::PARALLEL_DEFAULT,
 };
-use crate::expression::{Expression, Template};
+use crate::{
+    budget::OverBudget,
+    expression::{Expression, Template},
+};
 
 /// A key and its value, in the order in which they are written.
 pub(super) type Entries = Vec<(&'static str, Value)>;
@@ -39,6 +42,10 @@ pub(super) fn head(workflow: &Workflow) -> Entries {
     let mut entries = vec![("name", text(&workflow.name))];
     if !workflow.description.is_empty() {
         entries.push(("description", text(&workflow.description)));
+    }
+    match workflow.over_budget {
+        OverBudget::Ask => {}
+        OverBudget::Fail => entries.push(("over_budget", text("fail"))),
     }
     entries
 }

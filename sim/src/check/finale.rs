@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use soloist_actors::{
     Soloist, TreeNode,
     travel::{Bundle, Difference},
+    views::{self, CostBy, costs},
 };
 use soloist_kernel::{
     effect::Write,
@@ -13,6 +14,7 @@ use soloist_kernel::{
     journal::{Journal, ReadError, StreamSeq, verify::verify},
     run::{Run, RunSummary, Status, project},
     semantics::Reversal,
+    time::Timestamp,
 };
 
 use super::{judged, outcome, versions};
@@ -142,6 +144,15 @@ impl Found<'_> {
             let Some(Some(run)) = self.read(soloist.folded(&summary.run)) else { continue };
             waiting.extend(inbox::waiting(&run).into_iter().map(|(id, _)| id));
             self.replayed(soloist, &run.id);
+            // One that is set aside does nothing, and so settles nothing.
+            let set_aside = self.read(views::set_aside(journal, &run.id)).flatten().is_some();
+            for open in run.spent.open.iter().filter(|_| !set_aside) {
+                let what = &open.reservation.operation;
+                self.add(
+                    "accounted",
+                    format!("call {} of {}, {what}, is not settled", open.call, run.id),
+                );
+            }
             self.unwound(&run);
             self.problems.extend(outcome::check(self.world, &run));
         }
@@ -152,6 +163,7 @@ impl Found<'_> {
         let versions = self.read(versions::check(journal, runs)).unwrap_or_default();
         self.problems.extend(versions);
         self.facts(journal, soloist);
+        self.accounted(journal);
         self.nothing_held(soloist);
         self.parked();
         self.secrets(scenario, journal);
@@ -166,6 +178,24 @@ impl Found<'_> {
                 }
             }
             Err(problem) => self.add("history-is-state", problem.to_string()),
+        }
+    }
+
+    /// What the other sides were called for is on record, with what it cost.
+    fn accounted(&mut self, journal: &dyn Journal) {
+        if !self.world.state().paid.is_limited() {
+            return;
+        }
+        let rows = self.read(costs(journal, CostBy::Operation, Timestamp(0))).unwrap_or_default();
+        let arrived: Vec<(String, u64)> = self.world.state().paid.calls().collect();
+        for (operation, arrived) in arrived {
+            let known = rows.iter().find(|row| row.of == operation);
+            let known = known.map_or(0, |row| row.cost.calls);
+            if known < arrived {
+                let what =
+                    format!("{arrived} calls of {operation} arrived, and {known} are on record");
+                self.add("accounted", what);
+            }
         }
     }
 

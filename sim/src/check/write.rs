@@ -157,7 +157,8 @@ impl Known {
             | WriteEvent::Delegated { .. }
             | WriteEvent::Stopped { .. }
             | WriteEvent::Parked { .. }
-            | WriteEvent::Unparked => {}
+            | WriteEvent::Unparked
+            | WriteEvent::Unfunded { .. } => {}
         }
     }
 

@@ -139,7 +139,7 @@ impl State {
     }
 
     /// The clock on the wall jumps. It never comes to be further behind than the kernel catches up with.
-    fn jump(&mut self, ms: i64) {
+    pub(crate) fn jump(&mut self, ms: i64) {
         self.ahead_ms += u64::try_from(ms).unwrap_or(0);
         let ahead = i64::try_from(self.ahead_ms).unwrap_or(i64::MAX);
         let back_max = i64::try_from(STEP_BACK_MAX.as_millis()).unwrap_or(i64::MAX);

@@ -3,6 +3,7 @@
 mod archive;
 mod definitions;
 mod inbox;
+mod money;
 mod runs;
 mod sim;
 
@@ -14,6 +15,7 @@ pub(crate) use self::{
     archive::ArchiveCommand,
     definitions::{PolicyCommand, WorkflowCommand},
     inbox::InboxCommand,
+    money::{BudgetCommand, CostArguments},
     runs::{EventCommand, RunCommand},
     sim::{
         ExhaustArguments, MutantsArguments, PlanArguments, RunArguments, SimCommand, SweepArguments,
@@ -151,6 +153,13 @@ pub(crate) enum Command {
     Policy {
         #[command(subcommand)]
         what: PolicyCommand,
+    },
+    /// What calls have cost: of an agent, a workflow, a run, a day.
+    Cost(CostArguments),
+    /// Budgets: what is used of them, and raising one.
+    Budget {
+        #[command(subcommand)]
+        what: BudgetCommand,
     },
     /// What could not be read.
     Quarantine {

@@ -10,6 +10,7 @@ mod definitions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod inbox;
+pub(crate) mod money;
 pub(crate) mod policy;
 mod reload;
 pub(crate) mod rollouts;

@@ -20,6 +20,7 @@ use std::{path::Path, time::Duration};
 
 use soloist::{
     Builder, Policy, Soloist, Workflow,
+    budget::Budgets,
     catalog::Catalog,
     connectors::{
         mail::{Layout, MailConfig, MailConnector, MailSourceConfig, OutgoingConfig},
@@ -37,6 +38,7 @@ pub(crate) const MAIL: &str = "mail";
 
 const WORKFLOW: &str = include_str!("../../../company/answer-mail.toml");
 const POLICY: &str = include_str!("../../../company/policy.toml");
+const BUDGETS: &str = include_str!("../../../company/budgets.toml");
 
 /// The agents and operations of the company and of the worked examples: what definitions are checked against. Nothing is
 /// opened for it.
@@ -67,7 +69,7 @@ pub(crate) fn builder(config: &Config, interval: Option<Duration>) -> Result<Bui
     if let Some(after) = config.retention.after {
         builder = builder.retention(after);
     }
-    Ok(builder)
+    Ok(builder.budgets(budgets(config)?))
 }
 
 fn mail_company(config: &Config, interval: Option<Duration>) -> Result<Builder, Failure> {
@@ -94,6 +96,12 @@ pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
     }
     let policy = parsed_policy(config, "policy.toml", POLICY)?;
     Ok(policy.with_list("contacts", config.mail.contacts.iter().cloned()))
+}
+
+/// The budgets that the configuration names, or the built-in ones.
+pub(crate) fn budgets(config: &Config) -> Result<Budgets, Failure> {
+    let (file, text) = definition(config.budgets.as_deref(), "budgets.toml", BUDGETS)?;
+    Budgets::parse(&file, &text).map_err(|problem| Failure::new(Exit::Usage, problem.to_string()))
 }
 
 fn parsed_workflow(file: &str, text: &str) -> Result<Workflow, Failure> {

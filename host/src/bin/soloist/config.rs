@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) workflow: Option<PathBuf>,
     /// The policy; the built-in one if absent.
     pub(crate) policy: Option<PathBuf>,
+    /// What calls cost and may cost; the built-in prices if absent.
+    pub(crate) budgets: Option<PathBuf>,
     /// The worked example that this is; the mail company if absent.
     pub(crate) scenario: Option<Scenario>,
     /// How long `serve` waits for its runs to rest when it is told to stop, in seconds.
@@ -95,6 +97,7 @@ impl Default for Config {
             log: "warn".into(),
             workflow: None,
             policy: None,
+            budgets: None,
             scenario: None,
             drain_seconds: 10,
             retention: Retention::default(),

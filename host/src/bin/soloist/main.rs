@@ -89,6 +89,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 commands::workflow::workflow(&config, what, cli.json).await
             }
             Command::Policy { what } => commands::policy::policy(&config, what, cli.json).await,
+            Command::Cost(arguments) => commands::money::cost(&config, arguments, cli.json).await,
+            Command::Budget { what } => commands::money::budget(&config, what, cli.json).await,
             Command::Quarantine { what } => {
                 commands::ask::quarantine(&config, what, cli.json).await
             }

@@ -91,7 +91,8 @@ impl Open {
             | WriteEvent::Reproposed { .. }
             | WriteEvent::Stopped { .. }
             | WriteEvent::Parked { .. }
-            | WriteEvent::Unparked => return,
+            | WriteEvent::Unparked
+            | WriteEvent::Unfunded { .. } => return,
         };
         self.case.said.push(Said { seq: at.seq, at: at.at, item, by, what });
         // What is said of a write that may have happened is no answer to whether it may.

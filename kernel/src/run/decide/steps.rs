@@ -19,10 +19,11 @@ use crate::{
         event::{EffectRef, Event, StepError, StepErrorKind},
         flow::View,
         state::{Lateness, Status},
-        step::StepStatus,
+        step::{Step, StepStatus},
         work,
     },
     schema,
+    time::Timestamp,
     workflow::Work,
 };
 
@@ -173,11 +174,25 @@ impl Decider<'_> {
             }
         }
         events.extend(self.unpark_due());
+        events.extend(self.steps_due(|_, at| at <= now));
         let late = self.run.lateness == Lateness::InTime && !self.run.status.is_over();
         if late && self.run.deadline().is_some_and(|deadline| deadline <= now) {
             events.push(Event::Overdue);
         }
         events
+    }
+
+    /// The next attempts of steps that wait long for them, and of which `which` holds.
+    pub(super) fn steps_due(&self, which: impl Fn(&Step, Timestamp) -> bool) -> Vec<Event> {
+        let running = matches!(self.run.status, Status::Running);
+        let waiting = self.run.graph().filter_map(|(definition, step)| match step.status {
+            StepStatus::BackingOff { at, is_long: true } if running && which(step, at) => {
+                let (step, attempt) = (definition.name.clone(), step.attempt + 1);
+                Some(Event::StepStarted { step, attempt })
+            }
+            _ => None,
+        });
+        waiting.collect()
     }
 
     fn at_deadline(&self, awaited: &Awaited) -> Answer {
@@ -253,7 +268,7 @@ impl Decider<'_> {
     }
 
     /// The step must be in attempt `attempt`, or the answer is late.
-    fn current(&self, step: &StepName, attempt: u32) -> Result<(), Refusal> {
+    pub(super) fn current(&self, step: &StepName, attempt: u32) -> Result<(), Refusal> {
         match self.named(step).map(|(_, state)| (&state.status, state.attempt, state.stand_in)) {
             Some((StepStatus::Running { .. }, current, false)) if current == attempt => Ok(()),
             Some((status, current, _)) => {

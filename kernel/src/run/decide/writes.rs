@@ -183,7 +183,7 @@ impl Decider<'_> {
         self.unparked(|write| write.parked_until().is_some_and(|until| until <= self.env.now))
     }
 
-    fn unparked(&self, which: impl Fn(&Write) -> bool) -> Vec<Event> {
+    pub(super) fn unparked(&self, which: impl Fn(&Write) -> bool) -> Vec<Event> {
         let parked = self.run.writes().filter(|(_, _, write)| write.is_parked() && which(write));
         parked
             .map(|(step, effect, _)| {
@@ -213,14 +213,17 @@ impl Decider<'_> {
     pub(super) fn recover(&self) -> Vec<Event> {
         let lost =
             self.run.writes().filter(|(_, _, write)| matches!(write.state, WriteState::Attempting));
-        lost.map(|(step, effect, write)| {
+        lost.flat_map(|(step, effect, write)| {
             let message = "the process died while the attempt was under way";
             let not_sent = planted(Mutant::RecoverAsNotSent);
             let phase = if not_sent { Phase::NotSent } else { Phase::MaybeSent };
             let fault = Fault::new(FaultClass::Crash, phase, message);
             let next = after_fault(&fault, &self.standing(step, effect, write), &self.retry(step));
             let next = self.allowed(step, write, next, false);
-            write_event(step.clone(), effect.clone(), WriteEvent::Faulted { fault, next })
+            let open = self.run.spent.open_of(step, effect);
+            let settled = open.map(|open| open.settled(open.cost_of_fault(phase)));
+            let event = WriteEvent::Faulted { fault, next };
+            [Some(write_event(step.clone(), effect.clone(), event)), settled].into_iter().flatten()
         })
         .collect()
     }

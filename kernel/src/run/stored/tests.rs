@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
+    budget::{Cost, Reservation},
     effect::{AfterFault, WriteEvent, tests::proposal},
     fault::{Fault, FaultClass, Phase},
     id::{StepName, WorkflowRef},
@@ -173,6 +174,19 @@ fn added() -> Vec<Event> {
         Event::Retried { step: step(), by: by(), reason: reason() },
         Event::Overridden { step: step(), output: labeled(), by: by(), reason: reason() },
     ]);
+    let cost = Cost { micro_usd: 1, tokens: 2, calls: 3 };
+    let reservation = Box::new(Reservation {
+        root: "r".parse().unwrap(),
+        connector: "model".parse().unwrap(),
+        operation: "complete".parse().unwrap(),
+        agent: Some("draft".parse().unwrap()),
+        most: cost,
+    });
+    events.extend([
+        event(WriteEvent::Unfunded { until: Timestamp(7), reason: "no room".into() }),
+        Event::Reserved { step: step(), effect: effect(), call: 4, reservation },
+        Event::Settled { step: step(), effect: effect(), call: 4, cost },
+    ]);
     events
 }
 
@@ -193,7 +207,7 @@ fn the_stored_bytes_of_version_2_do_not_change() {
         .assert_eq(&Digest::of(&bytes).to_hex());
     let hex: String = encode(&added()).0.iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = expect_test::expect![
-        "06090473656e640463616c6c00000d07076e6f20726f6f6d090473656e640463616c6c00000e0e02086f70657261746f720577726f6e6713086f70657261746f720577726f6e67140473656e64086f70657261746f720577726f6e67150473656e6400077b226e223a317d01010472756c6501010d61646140782e6578616d706c6501046d61696c0101086f70657261746f720577726f6e67"
+        "09090473656e640463616c6c00000d07076e6f20726f6f6d090473656e640463616c6c00000e0e02086f70657261746f720577726f6e6713086f70657261746f720577726f6e67140473656e64086f70657261746f720577726f6e67150473656e6400077b226e223a317d01010472756c6501010d61646140782e6578616d706c6501046d61696c0101086f70657261746f720577726f6e67090473656e640463616c6c00000f07076e6f20726f6f6d160473656e640463616c6c00040172056d6f64656c08636f6d706c65746501056472616674010203170473656e640463616c6c0004010203"
     ];
     expected.assert_eq(&hex);
 }

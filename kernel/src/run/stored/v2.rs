@@ -9,6 +9,7 @@ use super::{
     payload::{StoredLabeled, StoredPayload},
 };
 use crate::{
+    budget::{Cost, Reservation},
     effect::{AfterFault, Proposal, WriteEvent},
     fault::Fault,
     id::{AgentName, ConnectorName, EventType, OperationName, RunId, StepName, WorkflowRef},
@@ -47,6 +48,8 @@ pub(super) enum StoredEvent {
     Cancelled { by: String, reason: String },
     Retried { step: StepName, by: String, reason: String },
     Overridden { step: StepName, output: StoredLabeled, by: String, reason: String },
+    Reserved { step: StepName, effect: EffectRef, call: u32, reservation: Box<Reservation> },
+    Settled { step: StepName, effect: EffectRef, call: u32, cost: Cost },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,6 +102,7 @@ pub(super) enum StoredWriteEvent {
     Stopped { reason: String },
     Parked { until: Timestamp, reason: String },
     Unparked,
+    Unfunded { until: Timestamp, reason: String },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,6 +177,12 @@ impl StoredEvent {
                 let output = StoredLabeled::of(&output, blobs);
                 Self::Overridden { step, output, by, reason }
             }
+            Event::Reserved { step, effect, call, reservation } => {
+                Self::Reserved { step, effect, call, reservation }
+            }
+            Event::Settled { step, effect, call, cost } => {
+                Self::Settled { step, effect, call, cost }
+            }
         }
     }
 
@@ -218,6 +228,12 @@ impl StoredEvent {
             Self::Retried { step, by, reason } => Event::Retried { step, by, reason },
             Self::Overridden { step, output, by, reason } => {
                 Event::Overridden { step, output: output.read(fetch)?, by, reason }
+            }
+            Self::Reserved { step, effect, call, reservation } => {
+                Event::Reserved { step, effect, call, reservation }
+            }
+            Self::Settled { step, effect, call, cost } => {
+                Event::Settled { step, effect, call, cost }
             }
         })
     }
@@ -292,6 +308,7 @@ impl StoredWriteEvent {
             WriteEvent::Stopped { reason } => Self::Stopped { reason },
             WriteEvent::Parked { until, reason } => Self::Parked { until, reason },
             WriteEvent::Unparked => Self::Unparked,
+            WriteEvent::Unfunded { until, reason } => Self::Unfunded { until, reason },
         }
     }
 
@@ -318,6 +335,7 @@ impl StoredWriteEvent {
             Self::Stopped { reason } => WriteEvent::Stopped { reason },
             Self::Parked { until, reason } => WriteEvent::Parked { until, reason },
             Self::Unparked => WriteEvent::Unparked,
+            Self::Unfunded { until, reason } => WriteEvent::Unfunded { until, reason },
         })
     }
 }

@@ -156,7 +156,7 @@ fn every_pair_of_a_steps_status_and_an_event_is_decided() {
     let statuses = [
         ("pending", StepStatus::Pending),
         ("running", StepStatus::Running { since: NOW }),
-        ("backing off", StepStatus::BackingOff { at: NOW }),
+        ("backing off", StepStatus::BackingOff { at: NOW, is_long: false }),
         ("escalated", StepStatus::Escalated { since: NOW }),
         ("skipped", StepStatus::Skipped),
         ("completed", StepStatus::Completed { output }),

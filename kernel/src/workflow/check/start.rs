@@ -15,12 +15,10 @@ use super::{
     bad_name,
     names::Sight,
 };
+use crate::budget::{self, OverBudget};
 
 /// Most triggers, and most schedules, of one workflow.
 const STARTS_MAX: usize = 100;
-
-/// Dollars that no run may cost, as a bound for exact arithmetic: a thousand million.
-const USD_DIGITS_MAX: usize = 9;
 
 /// Each table of `[[key]]`, by `read`.
 pub(super) fn each<T>(
@@ -70,8 +68,7 @@ fn phrase(text: &str) -> Result<(), Said> {
     }
 }
 
-/// An amount of dollars as written, in millionths, exactly. The shortest decimal that means the same float is what its
-/// author wrote, as long as it has no more than fifteen digits, and more are refused.
+/// An amount of dollars as written, in millionths, exactly.
 fn micro_usd(value: &Value) -> Result<u64, Said> {
     let text = match value {
         Value::Integer(whole) => whole.to_string(),
@@ -79,22 +76,12 @@ fn micro_usd(value: &Value) -> Result<u64, Said> {
         other => return Err(misfit(other, "an amount in US dollars: 0.50")),
     };
     let help = "write an amount in US dollars with at most six decimals: 0.50";
-    let wrong = |problem| Err(said(format!("{text} is {problem}"), help));
-    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
-    if text.starts_with('-') {
-        return wrong("negative");
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return wrong("not an amount");
-    }
-    if whole.len() > USD_DIGITS_MAX {
-        return wrong("too much");
-    }
-    if decimals.len() > 6 {
-        return wrong("too precise");
-    }
-    Ok(format!("{whole}{decimals:0<6}").parse().expect("it is at most fifteen digits"))
+    budget::micro_usd(&text).map_err(|problem| said(format!("{text} is {problem}"), help))
 }
+
+/// What a workflow can say of a budget that has no room.
+pub(super) const OVER_BUDGET: [(&str, OverBudget); 2] =
+    [("ask", OverBudget::Ask), ("fail", OverBudget::Fail)];
 
 pub(super) fn trigger(mut fields: Fields<'_>) -> Option<Trigger> {
     let event = fields

@@ -24,7 +24,7 @@ const LISTED_MAX: usize = 20;
 const VALUE_CHARS_MAX: usize = 60;
 
 /// The time that `--since` names, in milliseconds since 1970.
-fn since_ms(given: Option<&str>) -> Result<Option<u64>, Failure> {
+pub(super) fn since_ms(given: Option<&str>) -> Result<Option<u64>, Failure> {
     let Some(given) = given else { return Ok(None) };
     let at = time::since(given, Env::real([0; 32]).now()).ok_or_else(|| {
         let help = "write how long ago, as in 30d, or a date, as in 2026-11-21";

@@ -19,7 +19,7 @@ use soloist_sim::Scenario;
 use crate::report::Failure;
 
 /// The scenarios, each with what it is in a line.
-pub(crate) const SCENARIOS: [(&str, &str); 7] = [
+pub(crate) const SCENARIOS: [(&str, &str); 8] = [
     ("mail", "mail arrives, is answered or not, and leaves by SMTP"),
     ("outreach", "leads are written to once, unless they owe money, and the CRM says so"),
     ("invoicing", "orders are invoiced, charged and thanked for, or all of it is taken back"),
@@ -27,6 +27,7 @@ pub(crate) const SCENARIOS: [(&str, &str); 7] = [
     ("qualification", "a model scores inquiries, and whoever may become a customer is invited"),
     ("orders", "a shop with every kind of wait and of write: where planted bugs are hunted"),
     ("errands", "a town whose offices are odd in every way: where the other planted bugs are"),
+    ("thrift", "a household that must not spend more than it may: where bugs with money are"),
 ];
 
 /// The scenarios, in the same order. Definitions are read here, once, and not in each simulation.
@@ -39,6 +40,7 @@ pub(crate) fn scenarios() -> Result<Vec<Scenario>, Failure> {
         qualification::scenario()?,
         soloist_sim::orders::scenario(),
         soloist_sim::errands::scenario(),
+        soloist_sim::thrift::scenario(),
     ])
 }
 
