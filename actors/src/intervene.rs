@@ -116,7 +116,8 @@ impl Soloist {
         self.command(run, command).await
     }
 
-    async fn command(&self, run: &RunId, command: Command) -> Result<(), DecideError> {
+    /// Has `run` do as `command` says; returns once that is on disk.
+    pub(crate) async fn command(&self, run: &RunId, command: Command) -> Result<(), DecideError> {
         let (reply, answer) = oneshot::channel();
         let command = Box::new(command);
         self.deliver(run, Asked::Command { command, by: operator(), reply: Some(reply) });

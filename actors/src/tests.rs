@@ -4,6 +4,7 @@ mod budgets;
 mod events;
 mod experiments;
 mod fork;
+mod fork_control;
 mod incidents;
 mod labels;
 mod limits;

@@ -1,6 +1,12 @@
 //! The archive, by the real binary; and a journal that was written before there was one.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use serde_json::Value;
 use soloist::{
@@ -13,7 +19,7 @@ use soloist::{
 };
 use tempfile::TempDir;
 
-use crate::support::{binary::soloist, root};
+use crate::support::{binary::soloist, root, xorshift::Xorshift};
 
 /// What a journal of format 1 held, as the program that wrote it said.
 const RECORDS: u64 = 110;
@@ -46,7 +52,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// What `soloist words --json` says, and whether it went well.
 fn says(data: &Path, words: &[&str]) -> (bool, Value) {
-    let output = std::process::Command::new(soloist())
+    let output = Command::new(soloist())
         .args(words)
         .args(["--json", "--data"])
         .arg(data)
@@ -112,4 +118,56 @@ fn runs_of_format_1_are_archived_and_shown_and_a_damaged_segment_is_named() {
     let (went_well, gone) = says(data, &["run", "show", &id]);
     let error = gone["error"].as_str().unwrap_or_default();
     assert!(!went_well && error.contains("00000001.segment is missing"), "{gone}");
+}
+
+/// What is told of each run, but for where its records are.
+fn told(data: &Path) -> Vec<Value> {
+    let (_, runs) = says(data, &["run", "list"]);
+    let ids = runs.as_array().expect("a list").iter().map(|run| run["run"].clone());
+    ids.map(|id| {
+        let (_, mut shown) = says(data, &["run", "show", id.as_str().expect("it has an id")]);
+        shown.as_object_mut().expect("a run").remove("archived");
+        shown
+    })
+    .collect()
+}
+
+#[test]
+fn whenever_archiving_is_killed_each_run_is_in_one_place_and_all_can_be_read() {
+    const ARCHIVE: [&str; 4] = ["archive", "run", "--older-than", "1ms"];
+    let whole = old();
+    let before = told(whole.path());
+    let begun = Instant::now();
+    assert!(says(whole.path(), &ARCHIVE).0);
+    let takes = begun.elapsed();
+
+    let mut chance = Xorshift::new(0xa7c);
+    let mut cut_short = 0;
+    for _ in 0..12 {
+        let dir = old();
+        let data = dir.path();
+        for _ in 0..3 {
+            let mut archiving = Command::new(soloist());
+            archiving.args(ARCHIVE).arg("--data").arg(data).current_dir(data);
+            archiving.stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = archiving.spawn().expect("the binary runs");
+            std::thread::sleep(takes.mul_f64(chance.below(100) as f64 / 100.0));
+            let _ = child.kill();
+            cut_short += usize::from(!child.wait().expect("it ends").success());
+            let (went_well, checked) = says(data, &["archive", "verify"]);
+            assert!(went_well && checked["ok"] == true, "{checked}");
+        }
+        let (went_well, rest) = says(data, &ARCHIVE);
+        assert!(went_well, "{rest}");
+        let (_, segments) = says(data, &["archive", "list"]);
+        let runs = segments.as_array().expect("a list").iter().flat_map(|segment| {
+            segment["runs"].as_array().expect("it names them").iter().map(Value::to_string)
+        });
+        let runs: Vec<String> = runs.collect();
+        let each: BTreeSet<&String> = runs.iter().collect();
+        assert_eq!((runs.len(), each.len()), (7, 7), "each once: {segments}");
+        assert!(says(data, &["audit", "verify"]).0);
+        assert_eq!(told(data), before);
+    }
+    assert!(cut_short > 0, "none was killed before it was done");
 }

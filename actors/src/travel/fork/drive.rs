@@ -1,5 +1,6 @@
 //! Goes on with a fork until it ends: whenever it rests, the next thing that was said in the original and that the same waits for
-//! is said again; when there is none, time passes until something is due.
+//! is said again; when there is none, time passes until something is due. What the operator did to a run that waited for nothing
+//! from him (he ended it, had a step tried again, moved it) is done again where it rests and stands as it did then.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::{
 
 use super::{
     ForkError, Stage,
-    recording::{Said, What},
+    recording::{Control, Said, Stands, What},
     seed::Seed,
 };
 use crate::{
@@ -93,6 +94,7 @@ enum Saying {
     Decide(InboxId, Decision),
     Modify(InboxId, serde_json::Value),
     Occur(Box<Occurrence>),
+    Control(Control),
 }
 
 impl Driver<'_> {
@@ -133,41 +135,55 @@ impl Driver<'_> {
                 let _ = answer.await;
                 Ok(())
             }
+            Saying::Control(Control::Command(command)) => {
+                self.soloist.command(&said.run, *command).await
+            }
+            Saying::Control(Control::Migrate(to)) => {
+                self.soloist.migrate(said.run.as_str(), Some(to.version)).await
+            }
         };
         if let Err(error) = told {
-            tracing::debug!(run = %said.run, step = %said.step, %error, "it is not said again in the fork");
+            tracing::debug!(run = %said.run, seq = said.seq.0, %error, "it is not said again in the fork");
         }
     }
 }
 
-/// What `said` is to `run`, if the same waits in it now.
+/// What `said` is to `run`, if the same waits in it now, or it stands where it stood.
 fn saying(run: &Run, said: &Said) -> Option<Saying> {
-    if let What::Event { effect, occurrence } = &said.what {
-        let (_, step) = run.step(&said.step)?;
-        let open = step.awaited(effect).filter(|awaited| awaited.is_open())?;
-        let same = matches!(&open.what, Awaits::Event { event } if *event == occurrence.event);
-        return same.then(|| Saying::Occur(occurrence.clone()));
+    match &said.what {
+        What::Event { step, effect, occurrence } => {
+            let (_, state) = run.step(step)?;
+            let open = state.awaited(effect).filter(|awaited| awaited.is_open())?;
+            let same = matches!(&open.what, Awaits::Event { event } if *event == occurrence.event);
+            return same.then(|| Saying::Occur(occurrence.clone()));
+        }
+        What::Control { stands, control } => {
+            return (Stands::of(run) == *stands).then(|| Saying::Control(control.clone()));
+        }
+        _ => {}
     }
     inbox::waiting(run).into_iter().find_map(|(item, waiting)| match (&said.what, waiting) {
-        (What::Write { effect, proposal, decision }, Waiting::Write(step, of, write))
-            if (step, of) == (&said.step, effect)
+        (What::Write { step, effect, proposal, decision }, Waiting::Write(in_step, of, write))
+            if (step, effect) == (in_step, of)
                 && same(proposal, write)
                 && fits(decision, write) =>
         {
             Some(Saying::Decide(item, decision.clone()))
         }
-        (What::Modified { effect, proposal, arguments }, Waiting::Write(step, of, write))
-            if (step, of) == (&said.step, effect) && same(proposal, write) =>
-        {
+        (
+            What::Modified { step, effect, proposal, arguments },
+            Waiting::Write(in_step, of, write),
+        ) if (step, effect) == (in_step, of) && same(proposal, write) => {
             Some(Saying::Modify(item, arguments.value()))
         }
-        (What::Answer { effect, content, decision }, Waiting::Question(step, of, question))
-            if (step, of) == (&said.step, effect) && *content == question.content() =>
-        {
+        (
+            What::Answer { step, effect, content, decision },
+            Waiting::Question(in_step, of, question),
+        ) if (step, effect) == (in_step, of) && *content == question.content() => {
             Some(Saying::Decide(item, decision.clone()))
         }
-        (What::Escalated { attempt, decision }, Waiting::Escalation(step, state))
-            if *step == said.step && *attempt == state.attempt =>
+        (What::Escalated { step, attempt, decision }, Waiting::Escalation(in_step, state))
+            if step == in_step && *attempt == state.attempt =>
         {
             Some(Saying::Decide(item, decision.clone()))
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use soloist_kernel::{
     effect::{Decision, Proposal, Write, WriteEvent},
-    id::{Actor, EffectId, EventId, EventType, IdempotencyKey, RunId, StepName},
+    id::{Actor, EffectId, EventId, EventType, IdempotencyKey, RunId, StepName, WorkflowRef},
     journal::{Record, Seq},
     labels::Labeled,
     payload::{Digest, Payload},
-    run::{Awaited, Awaits, EffectRef, Event, Occurrence, Run, StepStatus},
+    run::{Awaited, Awaits, Cause, Command, EffectRef, Event, Occurrence, Run, StepStatus},
     time::Timestamp,
 };
 
@@ -42,7 +42,6 @@ struct Recorded {
 pub(super) struct Said {
     pub(super) seq: Seq,
     pub(super) run: RunId,
-    pub(super) step: StepName,
     pub(super) by: String,
     pub(super) what: What,
 }
@@ -51,15 +50,42 @@ pub(super) struct Said {
 #[derive(Clone)]
 pub(super) enum What {
     /// A decision about a write.
-    Write { effect: EffectRef, proposal: Box<Proposal>, decision: Decision },
+    Write { step: StepName, effect: EffectRef, proposal: Box<Proposal>, decision: Decision },
     /// A write was changed.
-    Modified { effect: EffectRef, proposal: Box<Proposal>, arguments: Payload },
+    Modified { step: StepName, effect: EffectRef, proposal: Box<Proposal>, arguments: Payload },
     /// An answer to a question that was put in these words.
-    Answer { effect: EffectRef, content: Digest, decision: Decision },
+    Answer { step: StepName, effect: EffectRef, content: Digest, decision: Decision },
     /// A decision about a step that had failed so often.
-    Escalated { attempt: u32, decision: Decision },
+    Escalated { step: StepName, attempt: u32, decision: Decision },
     /// An event.
-    Event { effect: EffectRef, occurrence: Box<Occurrence> },
+    Event { step: StepName, effect: EffectRef, occurrence: Box<Occurrence> },
+    /// What the operator did to the run or to a step of it, when it stood so.
+    Control { stands: Stands, control: Control },
+}
+
+/// What an operator does to a run that waits for nothing from him.
+#[derive(Clone)]
+pub(super) enum Control {
+    /// He ends it, has a step tried again, or says what one comes to.
+    Command(Box<Command>),
+    /// He moves it to another version of its workflow.
+    Migrate(WorkflowRef),
+}
+
+/// Where a run stands: its own status and those of its steps, each with its attempt. What it came through on the way may differ.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Stands {
+    run: &'static str,
+    steps: Vec<(StepName, u32, &'static str)>,
+}
+
+impl Stands {
+    pub(super) fn of(run: &Run) -> Self {
+        let steps = run
+            .graph()
+            .map(|(definition, step)| (definition.name.clone(), step.attempt, step.status.word()));
+        Self { run: run.status.word(), steps: steps.collect() }
+    }
 }
 
 impl Recording {
@@ -102,8 +128,8 @@ impl Recording {
         }
         // What follows from what was said comes behind it, and follows in a fork as well.
         let said = told.before.zip(told.events.first()).and_then(|(run, event)| {
-            let (step, by, what) = said(run, event, &told.record.entry.actor)?;
-            Some(Said { seq: told.record.seq, run: run.id.clone(), step, by, what })
+            let (by, what) = said(run, event, &told.record.entry.actor)?;
+            Some(Said { seq: told.record.seq, run: run.id.clone(), by, what })
         });
         self.said.extend(said);
     }
@@ -160,37 +186,35 @@ fn base(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, base)| base)
 }
 
-/// What `event`, the first of a record, is of what someone said.
-fn said(run: &Run, event: &Event, actor: &Actor) -> Option<(StepName, String, What)> {
+/// What `event`, the first of a record, is of what someone said, and who that was.
+fn said(run: &Run, event: &Event, actor: &Actor) -> Option<(String, What)> {
     let person = actor.as_str() == "operator" || actor.as_str().starts_with("operator:");
-    let (step, what) = match event {
+    let what = match event {
         Event::Write { step, effect, event, .. } if person => {
             let proposal = Box::new(run.write(step, effect)?.proposal.clone());
-            (step, of_write(effect, proposal, event)?)
+            of_write(step, effect, proposal, event)?
         }
         Event::Answered { step, effect, answer } => {
             let awaited = run.step(step)?.1.awaited(effect)?;
-            (step, answered(effect, awaited, &answer.payload, &answer.by)?)
+            answered(step, effect, awaited, &answer.payload, &answer.by)?
         }
-        Event::StepStarted { step, .. }
-        | Event::Retried { step, .. }
-        | Event::StepCompleted { step, .. }
-        | Event::StepFailed { step, .. }
-            if person =>
-        {
-            (step, of_escalated(run, step, event)?)
-        }
+        _ if person => of_escalated(run, event).or_else(|| of_control(Stands::of(run), event))?,
         _ => return None,
     };
     let by = match event {
         Event::Answered { answer, .. } => answer.by.clone(),
         _ => actor.as_str().strip_prefix("operator:").unwrap_or("operator").to_owned(),
     };
-    Some((step.clone(), by, what))
+    Some((by, what))
 }
 
-fn of_write(effect: &EffectRef, proposal: Box<Proposal>, event: &WriteEvent) -> Option<What> {
-    let effect = effect.clone();
+fn of_write(
+    step: &StepName,
+    effect: &EffectRef,
+    proposal: Box<Proposal>,
+    event: &WriteEvent,
+) -> Option<What> {
+    let (step, effect) = (step.clone(), effect.clone());
     let decision = match event {
         WriteEvent::Approved { .. } => Decision::Approve,
         WriteEvent::Aborted { reason, .. } => Decision::Abort { reason: reason.clone() },
@@ -201,20 +225,21 @@ fn of_write(effect: &EffectRef, proposal: Box<Proposal>, event: &WriteEvent) -> 
         }
         WriteEvent::Modified { proposal: changed, .. } => {
             let arguments = changed.arguments.clone();
-            return Some(What::Modified { effect, proposal, arguments });
+            return Some(What::Modified { step, effect, proposal, arguments });
         }
         _ => return None,
     };
-    Some(What::Write { effect, proposal, decision })
+    Some(What::Write { step, effect, proposal, decision })
 }
 
 fn answered(
+    step: &StepName,
     effect: &EffectRef,
     awaited: &Awaited,
     answer: &Labeled<Payload>,
     by: &str,
 ) -> Option<What> {
-    let effect = effect.clone();
+    let (step, effect) = (step.clone(), effect.clone());
     let value = answer.value.value();
     match &awaited.what {
         Awaits::Question(_) if by == "time" => None,
@@ -225,11 +250,11 @@ fn answered(
                 (true, _) => Decision::Abort { reason },
                 (false, _) => Decision::Answer { value },
             };
-            Some(What::Answer { effect, content: question.content(), decision })
+            Some(What::Answer { step, effect, content: question.content(), decision })
         }
         Awaits::Event { event } => {
             let occurrence = Box::new(occurrence(event, answer, by)?);
-            Some(What::Event { effect, occurrence })
+            Some(What::Event { step, effect, occurrence })
         }
         Awaits::Until { .. } | Awaits::Child(_) => None,
     }
@@ -248,15 +273,37 @@ fn occurrence(event: &EventType, answer: &Labeled<Payload>, by: &str) -> Option<
     })
 }
 
-fn of_escalated(run: &Run, step: &StepName, event: &Event) -> Option<What> {
-    let (_, state) = run.step(step)?;
-    if !matches!(state.status, StepStatus::Escalated { .. }) {
-        return None;
-    }
-    let decision = match event {
-        Event::Retried { .. } | Event::StepStarted { .. } => Decision::Retry,
-        Event::StepCompleted { output, .. } => Decision::GoOn { output: output.value.value() },
-        _ => Decision::Fail,
+/// What was said of a step that had failed so often that it waited for that.
+fn of_escalated(run: &Run, event: &Event) -> Option<What> {
+    let (step, decision) = match event {
+        Event::Retried { step, .. } | Event::StepStarted { step, .. } => (step, Decision::Retry),
+        Event::StepCompleted { step, output } => {
+            (step, Decision::GoOn { output: output.value.value() })
+        }
+        Event::StepFailed { step, .. } => (step, Decision::Fail),
+        _ => return None,
     };
-    Some(What::Escalated { attempt: state.attempt, decision })
+    let (_, state) = run.step(step)?;
+    matches!(state.status, StepStatus::Escalated { .. }).then(|| What::Escalated {
+        step: step.clone(),
+        attempt: state.attempt,
+        decision,
+    })
+}
+
+/// What was done to a run that stood so.
+fn of_control(stands: Stands, event: &Event) -> Option<What> {
+    let command = match event.clone() {
+        Event::Unwinding { cause: Cause::Aborted { by, reason } } => Command::Abort { by, reason },
+        Event::Cancelled { by, reason } => Command::Cancel { by, reason },
+        Event::Retried { step, by, reason } => Command::Retry { step: Some(step), by, reason },
+        Event::Overridden { step, output, by, reason } => {
+            Command::Override { step, output: output.value, by, reason }
+        }
+        Event::Migrated { workflow, .. } => {
+            return Some(What::Control { stands, control: Control::Migrate(workflow) });
+        }
+        _ => return None,
+    };
+    Some(What::Control { stands, control: Control::Command(Box::new(command)) })
 }

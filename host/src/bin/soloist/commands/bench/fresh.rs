@@ -1,13 +1,99 @@
-//! What a fresh process measures of a data directory that another has filled: this binary again.
+//! What a fresh process measures of a data directory that this one has filled: the same binary again.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use soloist::{Builder, StartError};
+use tokio::task::JoinSet;
 
 use crate::report::{Exit, Failure};
 
+/// Runs begun at once.
+const STARTS: usize = 256;
+
+/// What was measured. The keys are stable.
+#[derive(Serialize)]
+pub(super) struct Measured<T> {
+    /// How long it took this process to fill the data directory.
+    pub(super) fill_s: f64,
+    /// What the fresh one measured.
+    #[serde(flatten)]
+    pub(super) fresh: T,
+}
+
+/// Has `fill` fill a data directory and `soloist bench WHAT --at DIR` measure it in a process of its own. That process is told
+/// where, as `at`, and does `measure`; its answer is what the first one gives to `show`.
+pub(super) async fn bench<T: Serialize + DeserializeOwned>(
+    what: &str,
+    at: Option<PathBuf>,
+    json: bool,
+    fill: impl AsyncFnOnce(&Path) -> Result<(), Failure>,
+    measure: impl AsyncFnOnce(&Path) -> Result<T, Failure>,
+    show: impl FnOnce(&Measured<T>),
+) -> Result<(), Failure> {
+    let told = |json: serde_json::Result<String>| say!("{}", json.expect("numbers are plain data"));
+    if let Some(at) = at {
+        told(serde_json::to_string(&measure(&at).await?));
+        return Ok(());
+    }
+    let scratch = Scratch::new();
+    let started = Instant::now();
+    fill(scratch.path()).await?;
+    let fill_s = started.elapsed().as_secs_f64();
+    let measured = Measured { fill_s, fresh: measured(what, scratch.path())? };
+    if json {
+        told(serde_json::to_string(&measured));
+    } else {
+        show(&measured);
+    }
+    Ok(())
+}
+
+/// Begins runs until `next` gives no more, which is told how many there are and how many records: each of the workflow that it
+/// names, and waited for until it rests.
+pub(super) async fn begin(
+    kernel: Builder,
+    next: impl Fn(usize, u64) -> Option<&'static str> + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let soloist = kernel.open().await?;
+    let (number, next) = (Arc::new(AtomicUsize::new(0)), Arc::new(next));
+    let mut starts = JoinSet::new();
+    for _ in 0..STARTS {
+        let (soloist, number, next) = (soloist.clone(), number.clone(), next.clone());
+        starts.spawn(async move {
+            loop {
+                let number = number.fetch_add(1, Ordering::Relaxed);
+                let Some(workflow) = next(number, soloist.stats().journal.records) else {
+                    return Ok::<_, StartError>(());
+                };
+                let run = soloist.start(workflow, &format!("r{number}"), &number).await?;
+                let _ = run.rest().await;
+            }
+        });
+    }
+    while let Some(ended) = starts.join_next().await {
+        ended.map_err(failed)?.map_err(failed)?;
+    }
+    soloist.idle().await?;
+    soloist.shutdown().await?;
+    Ok(())
+}
+
+/// What could not be measured.
+pub(super) fn failed(problem: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, problem.to_string())
+}
+
 /// Has a fresh process do `soloist bench WHAT --at DIR`, and reads what it measured.
-pub(super) fn measured<T: DeserializeOwned>(what: &str, dir: &Path) -> Result<T, Failure> {
+fn measured<T: DeserializeOwned>(what: &str, dir: &Path) -> Result<T, Failure> {
     let failed = |problem: String| {
         Failure::new(Exit::Failed, format!("failed to measure in a process of its own: {problem}"))
     };
@@ -29,15 +115,15 @@ pub(super) fn rss_mb() -> f64 {
 }
 
 /// A folder of this process's own, which goes away in the end.
-pub(super) struct Scratch(std::path::PathBuf);
+struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let name = format!("soloist-bench-{}", std::process::id());
         Self(std::env::temp_dir().join(name))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         &self.0
     }
 }
