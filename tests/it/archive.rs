@@ -143,7 +143,7 @@ fn whenever_archiving_is_killed_each_run_is_in_one_place_and_all_can_be_read() {
 
     let mut chance = Xorshift::new(0xa7c);
     let mut cut_short = 0;
-    for _ in 0..12 {
+    for _ in 0..6 {
         let dir = old();
         let data = dir.path();
         for _ in 0..3 {

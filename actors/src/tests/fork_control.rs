@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
-use soloist_kernel::{id::RunId, journal::StreamSeq};
+use soloist_kernel::{
+    id::RunId,
+    journal::{Journal, StreamSeq},
+};
 
 use super::*;
 use crate::{
