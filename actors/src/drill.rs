@@ -20,6 +20,16 @@ impl Soloist {
         paths
     }
 
+    /// Whether an actor lives at `path`, as [`living`](Self::living) lists them.
+    #[must_use]
+    pub fn lives(&self, path: &str) -> bool {
+        let tree = &self.context().tree;
+        match path.strip_prefix(RUNS) {
+            Some(run) => tree.members("soloist/runs").iter().any(|member| member.name == run),
+            None => tree.lives(path),
+        }
+    }
+
     /// Kills the actor at `path`, as OTP's `exit(Pid, kill)` does, and those beneath it: `soloist/connectors/mail/calls`,
     /// `soloist/runs/RUN`. Returns whether it was there.
     pub fn kill(&self, path: &str) -> bool {

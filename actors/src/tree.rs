@@ -186,6 +186,22 @@ impl Tree {
         living.map(|(id, _)| inner.path(*id)).collect()
     }
 
+    /// Whether an actor lives at `path`.
+    pub(crate) fn lives(&self, path: &str) -> bool {
+        self.inner().living_at(path).is_some()
+    }
+
+    /// Who comes and goes beneath the actor at `path`.
+    pub(crate) fn members(&self, path: &str) -> Vec<TreeNode> {
+        let tells = {
+            let inner = self.inner();
+            let node = inner.living_at(path).and_then(|id| inner.nodes.get(&id));
+            node.and_then(|node| node.living.as_ref()?.1.tells())
+        };
+        // Asked without the lock, as in `view`.
+        tells.and_then(|tells| tells.members(usize::MAX)).unwrap_or_default().1
+    }
+
     /// Asks the actor at `path` to stop, as it does when it has nothing more to do. Returns whether it was there.
     pub(crate) fn stop(&self, path: &str) -> bool {
         let inner = self.inner();

@@ -222,7 +222,7 @@ async fn poisons(soloist: Soloist, access: Access) {
     let mut deaths = 0;
     while deaths < DEATHS {
         let mut waited_ms = 0;
-        while !soloist.living().contains(&path) {
+        while !soloist.lives(&path) {
             if waited_ms > BACK_MS_MAX || !access.is_alive() {
                 return;
             }

@@ -1,6 +1,6 @@
 //! The simulated operator: somebody with little time, who looks into the inbox now and then and decides.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 use soloist_actors::{Soloist, views};
@@ -9,6 +9,7 @@ use soloist_kernel::{
     effect::{Decision, WriteState},
     inbox::{self, Item, Kind as ItemKind, Waiting},
     incident::What as Incident,
+    run::Run,
 };
 
 use crate::{
@@ -93,8 +94,13 @@ impl Operator {
     /// Looks into the inbox, and decides about what is there. Returns whether there was anything.
     pub(crate) async fn look(&self, soloist: &Soloist, access: &Access) -> bool {
         let Ok(items) = soloist.inbox() else { return false };
+        let mut runs = BTreeMap::new();
+        for run in items.iter().filter_map(|item| item.run.as_ref()) {
+            runs.entry(run.clone()).or_insert_with(|| soloist.folded(run).ok().flatten());
+        }
+        let run_of = |item: &Item| runs.get(item.run.as_ref()?)?.as_ref();
         let places: Vec<Option<String>> =
-            items.iter().map(|item| sees(soloist, access, item)).collect();
+            items.iter().map(|item| sees(run_of(item), access, item)).collect();
         let mut decided = false;
         for (item, place) in items.iter().zip(&places) {
             let Some(number) = access.with(|state| {
@@ -247,10 +253,9 @@ pub(crate) fn is_set_aside(item: &Item) -> bool {
 }
 
 /// The operator has `item` before him: what of it he has seen counts, and it is what he will have seen under its id for ever.
-/// Returns where a decision about it shows in the journal.
-fn sees(soloist: &Soloist, access: &Access, item: &Item) -> Option<String> {
-    let run = item.run.as_ref().and_then(|run| soloist.folded(run).ok()?);
-    let waiting = run.as_ref().and_then(|run| Some((run, inbox::find(run, &item.id)?)));
+/// Returns where a decision about it, in its `run`, shows in the journal.
+fn sees(run: Option<&Run>, access: &Access, item: &Item) -> Option<String> {
+    let waiting = run.and_then(|run| Some((run, inbox::find(run, &item.id)?)));
     access.with(|state| {
         if let Some((run, Waiting::Write(step, effect, write))) = &waiting {
             state.told.shown(run.key(step, effect).as_str(), write.proposal.digest);
