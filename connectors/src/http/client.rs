@@ -36,8 +36,8 @@ use super::{
 
 mod outgoing;
 
-/// How long a connection may take, with its name and TLS, and never more than half of the request's own time: so what was not
-/// reached is told from what did not answer.
+/// How long a connection may take, with its name and TLS. One that is made for a single request may not take more than half of the
+/// request's time, so that a write that was not sent is told from one that was not answered.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections that are kept open to one host when nothing is asked of it. There is no time limit to them, because a clock that

@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use soloist_kernel::fault::{Fault, FaultClass, Phase};
+use soloist_kernel::{
+    effect::{AfterFault, Standing, after_fault},
+    fault::{Fault, FaultClass, Phase},
+    retry::RetryPolicy,
+    semantics::WriteSemantics,
+    time::Timestamp,
+};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::server::{Break, OK, Proxy, Reply, SOON, Server, reach, url};
 use crate::http::{
-    Client, Method, NetError, NetErrorKind, REDIRECTS_MAX, Request, Response, StatusCode, Transport,
+    Bytes, Chunks, Client, Method, NetError, NetErrorKind, REDIRECTS_MAX, Request, Response,
+    StatusCode, Transport,
 };
 
 /// Sends, and reads to the end.
@@ -179,24 +186,113 @@ async fn an_answer_that_trickles_is_late_as_a_whole() {
 /// The loss that matters: the other side has acted, and its answer is lost.
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_on_the_way_is_in_doubt_and_sent_once() {
-    for how in [Break::AfterCommit, Break::Reset, Break::Within(7)] {
-        let server = Server::new(&[OK]).await;
-        let proxy = Proxy::new(&server, how).await;
-        let error = answer(&Client::new(), post(proxy.port)).await.unwrap_err();
+    use Break::{AfterCommit, BeforeUpstream, Reset, Within};
+    let server = Server::new(&[OK]).await;
+    let lost = Proxy::new(&server, &[AfterCommit, Reset, Within(7)]).await;
+    for committed in 1..=3 {
+        let error = answer(&Client::new(), post(lost.port)).await.unwrap_err();
         check_error(&error, Phase::MaybeSent, None, "Lost");
-        assert_eq!(server.committed().len(), 1, "{how:?}");
+        assert_eq!(server.committed().len(), committed);
     }
-    let server = Server::new(&[OK]).await;
-    let proxy = Proxy::new(&server, Break::Within(39)).await;
-    let error = answer(&Client::new(), post(proxy.port)).await.unwrap_err();
+    let cut = Proxy::new(&server, &[Within(39)]).await;
+    let error = answer(&Client::new(), post(cut.port)).await.unwrap_err();
     check_error(&error, Phase::Answered, Some(200), "Cut");
-    assert_eq!(server.committed().len(), 1);
+    assert_eq!(server.committed().len(), 4);
     // What was lost before it came there looks the same from here, and is in doubt as well.
-    let server = Server::new(&[OK]).await;
-    let proxy = Proxy::new(&server, Break::BeforeUpstream).await;
-    let error = answer(&Client::new(), post(proxy.port)).await.unwrap_err();
+    let before = Proxy::new(&server, &[BeforeUpstream]).await;
+    let error = answer(&Client::new(), post(before.port)).await.unwrap_err();
     check_error(&error, Phase::MaybeSent, None, "Lost");
-    assert_eq!(server.committed().len(), 0);
+    assert_eq!(server.committed().len(), 4);
+}
+
+/// Writes to a system that knows no keys, through everything that can go wrong, with the kernel's own rule for what is done again:
+/// whatever is in doubt is put to the operator, and nothing else is lost or done twice.
+#[tokio::test]
+async fn in_a_storm_no_write_is_doubled_and_none_is_lost_unseen() {
+    use Break::{AfterCommit, BeforeUpstream, Never, Reset, Within};
+    const WRITES: usize = 300;
+    const STORM: &[Break] =
+        &[Never, AfterCommit, Never, Within(7), Reset, Never, Within(39), BeforeUpstream, Never];
+    let server = Server::new(&[OK]).await;
+    let (proxy, client) = (Proxy::new(&server, STORM).await, Client::new());
+    let retry = RetryPolicy::WRITE;
+    let (mut done, mut asked) = (vec![], vec![]);
+    for number in 0..WRITES {
+        let path = format!("/{number}");
+        for attempts in 1.. {
+            // Every fourth attempt finds nobody.
+            let port = if (number + attempts as usize) % 4 == 0 { 1 } else { proxy.port };
+            let mut request = post(port);
+            request.url = url(port, &path);
+            let Err(error) = answer(&client, request).await else {
+                done.push(format!("POST {path}"));
+                break;
+            };
+            let standing = Standing {
+                semantics: WriteSemantics::Opaque,
+                attempts,
+                age: Duration::ZERO,
+                now: Timestamp(0),
+                chance: 0,
+                doubt: false,
+            };
+            match after_fault(&error.into(), &standing, &retry) {
+                AfterFault::Retry { .. } => {}
+                AfterFault::Ask => {
+                    asked.push(format!("POST {path}"));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let mut committed = server.committed();
+    committed.sort();
+    let before = committed.len();
+    committed.dedup();
+    assert_eq!(committed.len(), before, "some were done twice");
+    assert_eq!(done.len() + asked.len(), WRITES);
+    assert!(done.len() >= 100 && asked.len() >= 100, "{} done, {} asked", done.len(), asked.len());
+    assert!(done.iter().all(|write| committed.contains(write)), "some were not done");
+    assert!(committed.iter().all(|write| done.contains(write) || asked.contains(write)));
+}
+
+/// The worst moment for a connection that was used before: the other side takes the request in, and closes.
+#[tokio::test]
+async fn what_a_used_connection_took_in_is_not_sent_again() {
+    for method in [Method::POST, Method::GET] {
+        let (server, client) = (Server::new(&[OK, Reply::Close, OK]).await, Client::new());
+        let request = || {
+            let mut request = Request::new(method.clone(), server.url("/")).within(server.reach());
+            request.shares_connection = true;
+            request
+        };
+        answer(&client, request()).await.unwrap();
+        let error = answer(&client, request()).await.unwrap_err();
+        check_error(&error, Phase::MaybeSent, None, "Lost");
+        assert_eq!((server.connections(), server.committed().len()), (1, 2));
+        answer(&client, request()).await.unwrap();
+        assert_eq!(server.committed().len(), 3);
+    }
+}
+
+/// Limits are the runtime's time: one that is paused is not waited for.
+#[tokio::test(start_paused = true)]
+async fn limits_of_time_can_be_simulated() {
+    struct Never;
+    #[async_trait::async_trait]
+    impl Chunks for Never {
+        async fn next(&mut self) -> Result<Option<Bytes>, String> {
+            std::future::pending().await
+        }
+    }
+    let (began, hour) = (Instant::now(), Duration::from_secs(3_600));
+    let request = post(7).timeout(hour);
+    let answer = Response::streaming(request.limits(), StatusCode::OK, Default::default(), Never);
+    let error = answer.bytes().await.unwrap_err();
+    check_error(&error, Phase::Answered, Some(200), "Late");
+    assert_eq!(began.elapsed().as_secs(), hour.as_secs());
+    assert!(error.to_string().contains("3600000 ms"), "{error}");
 }
 
 /// The server closes each connection after its answer without having said so: what is kept open is stale.

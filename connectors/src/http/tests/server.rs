@@ -181,6 +181,8 @@ impl Reply {
 /// Where a proxy breaks what passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Break {
+    /// Nowhere.
+    Never,
     /// After it has read the request, and before it passes any of it on.
     BeforeUpstream,
     /// After the server has acted and answered, before any of the answer is passed on: the loss that matters.
@@ -191,20 +193,22 @@ pub(super) enum Break {
     Reset,
 }
 
-/// A proxy before a server, which breaks each connection in the same way. It ends with this value.
+/// A proxy before a server. It ends with this value.
 pub(super) struct Proxy {
     pub(super) port: u16,
     _tasks: JoinSet<()>,
 }
 
 impl Proxy {
-    pub(super) async fn new(server: &Server, how: Break) -> Self {
+    /// A proxy that breaks its first connection in the first of these ways, and so on, and then begins anew.
+    pub(super) async fn new(server: &Server, breaks: &'static [Break]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (upstream, mut tasks) = (server.port, JoinSet::new());
         tasks.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                pass(stream, upstream, how).await;
+            for how in breaks.iter().cycle() {
+                let Ok((stream, _)) = listener.accept().await else { return };
+                pass(stream, upstream, *how).await;
             }
         });
         Self { port, _tasks: tasks }
@@ -225,6 +229,7 @@ async fn pass(stream: TcpStream, upstream: u16, how: Break) -> Option<()> {
     assert!(length > 0, "the server has acted, and says so");
     match how {
         Break::BeforeUpstream | Break::AfterCommit => {}
+        Break::Never => near.write_all(&answer[..length]).await.ok()?,
         Break::Within(bytes) => near.write_all(&answer[..bytes]).await.ok()?,
         Break::Reset => near.get_ref().set_zero_linger().ok()?,
     }
