@@ -41,8 +41,11 @@ mod outgoing;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections that are kept open to one host when nothing is asked of it. There is no time limit to them, because a clock that
-/// ends them would wake an idle kernel; the other side has one, and the keep-alive of TCP finds those that are gone.
+/// ends them would wake an idle kernel; the other side has one, and TCP asks after those that say nothing.
 const IDLE_MAX: usize = 4;
+
+/// How long TCP waits before it asks whether the other side is still there, and between two such questions.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many clients are kept, one for each set of exceptions. There are as many as there are connectors; what is above that
 /// begins anew.
@@ -140,6 +143,8 @@ impl Client {
             .referer(false)
             .user_agent(USER_AGENT)
             .connect_timeout(connect_timeout)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
             .pool_idle_timeout(None)
             .pool_max_idle_per_host(idle_max)
             .build()

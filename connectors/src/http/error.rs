@@ -33,25 +33,25 @@ pub enum NetErrorKind {
     #[error("the request cannot be sent: {0}")]
     Malformed(String),
     /// There was no connection: the name is not known, nobody listens, or its certificate is not to be trusted.
-    #[error("not reached: {0}")]
+    #[error("not reached: {0}; it can be tried again")]
     Unreachable(String),
     /// It took longer than it may.
     #[error("not done within {} ms; ask for less, or allow more time", .0.as_millis())]
     Late(Duration),
     /// The connection broke, or what came was no HTTP, before there was an answer.
-    #[error("lost before it answered: {0}")]
+    #[error("lost before it answered: {0}; find out what became of it before it is sent again")]
     Lost(String),
     /// The answer broke off.
-    #[error("its answer broke off: {0}")]
+    #[error("its answer broke off: {0}; find out what became of it before it is sent again")]
     Cut(String),
     /// The answer is larger than it may be, in bytes.
     #[error("its answer is larger than {0} bytes; ask for less at once, or allow more")]
     Oversized(u64),
     /// It was sent elsewhere, and that is not followed.
-    #[error("its redirect is not followed: {0}")]
+    #[error("its redirect is not followed: {0}; ask for what it leads to")]
     Redirected(String),
     /// A [`Replay`](super::cassette::Replay) has no answer to it.
-    #[error("not on the cassette: {0}")]
+    #[error("not on the cassette: {0}; ask what was recorded, or record it again")]
     Unrecorded(String),
 }
 

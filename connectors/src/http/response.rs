@@ -58,6 +58,11 @@ impl Response {
         Self { status, headers, limits, chunks: Box::new(chunks), bytes_taken: 0 }
     }
 
+    /// The headers that are text, as [`Hints`](crate::Hints) are read from them.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
     /// The next part of the body; `None` when it is whole.
     ///
     /// # Errors

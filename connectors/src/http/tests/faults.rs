@@ -11,10 +11,13 @@ use soloist_kernel::{
 };
 use tokio::{net::TcpListener, time::Instant};
 
-use super::server::{Break, OK, Proxy, Reply, SOON, Server, reach, url};
-use crate::http::{
-    Bytes, Chunks, Client, Method, NetError, NetErrorKind, REDIRECTS_MAX, Request, Response,
-    StatusCode, Transport,
+use super::server::{Break, LONG, OK, Proxy, Reply, SHORT, Server, reach, url};
+use crate::{
+    Hints,
+    http::{
+        Bytes, Chunks, Client, Method, NetError, NetErrorKind, REDIRECTS_MAX, Request, Response,
+        StatusCode, Transport,
+    },
 };
 
 /// Sends, and reads to the end.
@@ -28,11 +31,11 @@ fn post(port: u16) -> Request {
     Request::new(Method::POST, url(port, "/orders?token=s3cr3t"))
         .within(reach(port))
         .body("text/plain", "one chair")
-        .timeout(SOON)
+        .timeout(LONG)
 }
 
 fn get(port: u16) -> Request {
-    Request::get(url(port, "/orders?token=s3cr3t")).within(reach(port)).timeout(SOON)
+    Request::get(url(port, "/orders?token=s3cr3t")).within(reach(port)).timeout(LONG)
 }
 
 /// Sends a `POST` to a server with that reply and checks what is said of it, and that the server acted on it once.
@@ -40,7 +43,9 @@ fn get(port: u16) -> Request {
 fn check(reply: &'static [Reply], phase: Phase, status: Option<u16>, kind: &str) {
     block_on(async {
         let server = Server::new(reply).await;
-        let error = answer(&Client::new(), post(server.port)).await.unwrap_err();
+        let is_silent = reply.iter().any(|reply| matches!(reply, Reply::Hang | Reply::Stall(_)));
+        let request = post(server.port).timeout(if is_silent { SHORT } else { LONG });
+        let error = answer(&Client::new(), request).await.unwrap_err();
         check_error(&error, phase, status, kind);
         assert_eq!(server.committed(), ["POST /orders?token=s3cr3t"]);
     });
@@ -99,15 +104,13 @@ async fn nothing_is_sent_to_a_name_that_nobody_has() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_who_does_not_speak_tls() {
-    let server = Server::new(&[OK]).await;
-    // A handshake is no request: this one sees bytes that have no end of a line, and says what TLS is not.
     for reply in ["HTTP/1.1 400 Bad Request\r\n\r\n", ""] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let request =
             Request::new(Method::POST, format!("https://127.0.0.1:{port}/").parse().unwrap())
                 .within(reach(port))
-                .timeout(SOON);
+                .timeout(LONG);
         let client = Client::new();
         let (error, ()) = tokio::join!(client.send(request), async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -118,7 +121,6 @@ async fn nothing_is_sent_to_who_does_not_speak_tls() {
         });
         check_error(&error.unwrap_err(), Phase::NotSent, None, "Unreachable");
     }
-    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
@@ -128,7 +130,7 @@ async fn a_connection_that_is_not_made_in_time_is_told_from_an_answer_that_does_
     let port = listener.local_addr().unwrap().port();
     let request = Request::new(Method::POST, format!("https://127.0.0.1:{port}/").parse().unwrap())
         .within(reach(port))
-        .timeout(SOON);
+        .timeout(SHORT);
     let error = Client::new().send(request).await.unwrap_err();
     check_error(&error, Phase::NotSent, None, "Unreachable");
 }
@@ -161,7 +163,7 @@ fn an_answer_that_breaks_off_has_been_given() {
 async fn an_answer_is_read_no_further_than_it_may_be_long() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let server = Server::new(&[Reply::Flood(HEAD, "a\r\n0123456789\r\n")]).await;
-    let mut request = post(server.port).timeout(Duration::from_secs(20));
+    let mut request = post(server.port);
     request.response_bytes_max = 100_000;
     let error = answer(&Client::new(), request).await.unwrap_err();
     check_error(&error, Phase::Answered, Some(200), "Oversized(100000)");
@@ -176,11 +178,11 @@ async fn an_answer_is_read_no_further_than_it_may_be_long() {
 #[tokio::test]
 async fn an_answer_that_trickles_is_late_as_a_whole() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n";
-    let server = Server::new(&[Reply::Stall(HEAD)]).await;
-    let began = Instant::now();
-    let error = answer(&Client::new(), get(server.port)).await.unwrap_err();
+    let server = Server::new(&[Reply::Trickle(HEAD, ".")]).await;
+    let (client, began) = (Client::new(), Instant::now());
+    let error = answer(&client, get(server.port).timeout(SHORT)).await.unwrap_err();
     check_error(&error, Phase::Answered, Some(200), "Late");
-    assert!(began.elapsed() >= SOON, "the limit is of the whole, and not of the head");
+    assert!(began.elapsed() >= SHORT, "the limit is of the whole, and not of the head");
 }
 
 /// The loss that matters: the other side has acted, and its answer is lost.
@@ -274,6 +276,17 @@ async fn what_a_used_connection_took_in_is_not_sent_again() {
         answer(&client, request()).await.unwrap();
         assert_eq!(server.committed().len(), 3);
     }
+}
+
+#[tokio::test]
+async fn what_an_answer_says_of_limits_can_be_read() {
+    const BUSY: &str =
+        "HTTP/1.1 429 Busy\r\nRetry-After: 30\r\nx-odd: \u{e9}\r\ncontent-length: 0\r\n\r\n";
+    let server = Server::new(&[Reply::Say(BUSY)]).await;
+    let answer = Client::new().send(post(server.port)).await.unwrap();
+    assert_eq!(answer.texts().count(), 2, "what is no text is left out");
+    let hints = Hints::of_refusal(answer.texts(), Timestamp(0));
+    assert_eq!(hints.retry_at, Some(Timestamp(30_000)));
 }
 
 /// Limits are the runtime's time: one that is paused is not waited for.
@@ -424,7 +437,7 @@ fn a_fault_is_answered_only_if_the_answer_says_what_happened() {
     for kind in [
         NetErrorKind::Cut("it ended".into()),
         NetErrorKind::Oversized(10),
-        NetErrorKind::Late(SOON),
+        NetErrorKind::Late(SHORT),
     ] {
         for (status, phase) in [
             (200, Phase::MaybeSent),

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use soloist_kernel::fault::{Fault, FaultClass, Phase};
 
-use super::server::{OK, Reply, SOON, Server, reach};
+use super::server::{LONG, OK, Reply, Server, reach};
 use crate::http::{
     Client, Method, NetError, NetErrorKind, Reach, Request, Resolver, Transport, Url,
 };
@@ -152,7 +152,7 @@ fn says(answers: &[&[&str]]) -> Says {
 }
 
 fn request(url: &str, reach: Reach) -> Request {
-    Request::get(url.parse().unwrap()).within(reach).timeout(SOON)
+    Request::get(url.parse().unwrap()).within(reach).timeout(LONG)
 }
 
 async fn refusal(client: &Client, request: Request) -> NetError {

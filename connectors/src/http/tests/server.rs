@@ -33,6 +33,8 @@ pub(super) enum Reply {
     Stall(&'static str),
     /// Says this over and over until nobody listens.
     Flood(&'static str, &'static str),
+    /// The same, a hundred times a second.
+    Trickle(&'static str, &'static str),
 }
 
 /// An answer that is whole.
@@ -160,7 +162,8 @@ impl Reply {
     async fn give(self, stream: &mut BufReader<TcpStream>) -> Option<()> {
         let text = match self {
             Self::Say(text) => text,
-            Self::SayAndClose(text) | Self::Stall(text) | Self::Flood(text, _) => text,
+            Self::SayAndClose(text) | Self::Stall(text) => text,
+            Self::Flood(text, _) | Self::Trickle(text, _) => text,
             Self::Close | Self::Hang => "",
         };
         stream.write_all(text.as_bytes()).await.ok()?;
@@ -173,6 +176,10 @@ impl Reply {
             }
             Self::Flood(_, more) => loop {
                 stream.write_all(more.as_bytes()).await.ok()?;
+            },
+            Self::Trickle(_, more) => loop {
+                stream.write_all(more.as_bytes()).await.ok()?;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             },
         }
     }
@@ -236,5 +243,8 @@ async fn pass(stream: TcpStream, upstream: u16, how: Break) -> Option<()> {
     Some(())
 }
 
-/// A time within which everything on this machine is done that is going to be done, for tests that wait for what is not.
-pub(super) const SOON: Duration = Duration::from_millis(400);
+/// How long to wait for what does not come. Nothing that a test expects to come is awaited for so short a time.
+pub(super) const SHORT: Duration = Duration::from_millis(300);
+
+/// How long to wait for what comes: long enough for any machine.
+pub(super) const LONG: Duration = Duration::from_secs(60);
