@@ -223,7 +223,7 @@ async fn in_a_storm_no_write_is_doubled_and_none_is_lost_unseen() {
         let path = format!("/{number}");
         for attempts in 1.. {
             // Every fourth attempt finds nobody.
-            let port = if (number + attempts as usize) % 4 == 0 { 1 } else { proxy.port };
+            let port = if (number + attempts as usize).is_multiple_of(4) { 1 } else { proxy.port };
             let mut request = post(port);
             request.url = url(port, &path);
             let Err(error) = answer(&client, request).await else {
