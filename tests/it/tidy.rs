@@ -83,7 +83,11 @@ const NAMED_BY: [(&str, &[&str], &str); 4] = [
         "how mail travels is an affair of the mail connector's transports",
     ),
     ("reqwest", &["connectors/src/http/client.rs"], "send a request by `Env::http`"),
-    ("rustls", &["connectors/src/http/client.rs"], "the one set-up of TLS is there"),
+    (
+        "rustls",
+        &["connectors/src/http/client.rs", "connectors/src/http/tests/"],
+        "the one set-up of TLS is in the HTTP client",
+    ),
 ];
 
 #[test]

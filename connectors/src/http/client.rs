@@ -86,6 +86,14 @@ impl Client {
         Self { resolver: Arc::new(resolver), tls, shared }
     }
 
+    /// A client that trusts `certificate` and no other.
+    #[cfg(test)]
+    pub(super) fn trusting(resolver: impl Resolver, certificate: Vec<u8>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.into()).expect("it is a certificate");
+        Self { tls: OnceLock::from(trust(roots)), ..Self::with_resolver(resolver) }
+    }
+
     /// Sends `body` where `leg` leads, if it may go there.
     async fn attempt(&self, leg: &Leg, body: Body) -> Result<reqwest::Response, NetError> {
         let Leg { method, url, headers, reach, limits, .. } = leg;
@@ -263,7 +271,10 @@ impl Chunks for Incoming {
 
 /// rustls with ring and the Mozilla roots compiled in, as mail has it.
 fn tls() -> ClientConfig {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    trust(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()))
+}
+
+fn trust(roots: RootCertStore) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has what TLS 1.2 and 1.3 ask for")

@@ -5,3 +5,4 @@ mod faults;
 mod guard;
 mod secrets;
 mod server;
+mod tls;

@@ -16,7 +16,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::http::{Reach, Url};
+use crate::{
+    http::{Reach, Url},
+    net::Stream,
+};
 
 /// What a server does with one request, after it has acted on it.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,19 @@ impl Server {
 
     /// The same, at `address`; `None` if this machine has no such address, or its port is taken.
     pub(super) async fn on(address: &str, replies: &'static [Reply]) -> Option<Self> {
+        Self::over(address, replies, |stream| async { Some(stream) }).await
+    }
+
+    /// The same, over what `open` makes of each connection.
+    pub(super) async fn over<S, F>(
+        address: &str,
+        replies: &'static [Reply],
+        open: impl Fn(TcpStream) -> F + Clone + Send + 'static,
+    ) -> Option<Self>
+    where
+        S: Stream + 'static,
+        F: Future<Output = Option<S>> + Send + 'static,
+    {
         let listener = TcpListener::bind(address).await.ok()?;
         let port = listener.local_addr().unwrap().port();
         let (counts, next) = (Arc::<Counts>::default(), Arc::<AtomicUsize>::default());
@@ -74,8 +90,9 @@ impl Server {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
-                let (counted, next) = (counted.clone(), next.clone());
+                let (counted, next, open) = (counted.clone(), next.clone(), open.clone());
                 connections.spawn(async move {
+                    let Some(stream) = open(stream).await else { return };
                     serve(BufReader::new(stream), &counted, replies, &next).await;
                 });
             }
@@ -114,7 +131,7 @@ pub(super) fn reach(port: u16) -> Reach {
 }
 
 async fn serve(
-    mut stream: BufReader<TcpStream>,
+    mut stream: BufReader<impl Stream>,
     counts: &Counts,
     replies: &[Reply],
     next: &AtomicUsize,
@@ -130,7 +147,7 @@ async fn serve(
 }
 
 /// A whole request: its head, and as much as it says there is of a body.
-async fn hear(stream: &mut BufReader<TcpStream>) -> Option<String> {
+async fn hear(stream: &mut BufReader<impl Stream>) -> Option<String> {
     let (mut head, mut length, mut is_chunked) = (String::new(), 0, false);
     loop {
         let start = head.len();
@@ -159,7 +176,7 @@ async fn hear(stream: &mut BufReader<TcpStream>) -> Option<String> {
 }
 
 impl Reply {
-    async fn give(self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    async fn give(self, stream: &mut BufReader<impl Stream>) -> Option<()> {
         let text = match self {
             Self::Say(text) => text,
             Self::SayAndClose(text) | Self::Stall(text) => text,
