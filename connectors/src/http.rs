@@ -8,7 +8,7 @@
 //! public addresses by `https`, and to what the operator named. [`Client`] is the transport of production; [`cassette`] has one
 //! that records and one that replays, and every function from a request to an answer is one, for tests and simulations.
 //!
-//! What a client promises besides, each of which a test counts at a real server:
+//! What a client promises besides, held by tests with real servers that count:
 //!
 //! - **HTTP/1.1, over TLS by rustls with the Mozilla roots.** Proxies of the environment are not used, cookies not kept,
 //!   answers not decompressed.
@@ -62,7 +62,8 @@ pub use response::{Chunks, Response};
 /// Sends requests. In production it is [`Client`]; a simulator or a test answers by itself.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// Makes one attempt, and never another. The answer is here when its head is; its body comes as it is asked for.
+    /// Makes one attempt, and never another. The answer is here when its head is; its body comes as it is asked for. If it is dropped
+    /// before that, the request may have been acted on.
     ///
     /// # Errors
     ///

@@ -63,7 +63,8 @@ impl Response {
         self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// The next part of the body; `None` when it is whole.
+    /// The next part of the body; `None` when it is whole. One that says nothing of its length ends with its connection: over TLS it
+    /// is known whether that was meant, in plain `http` it is not.
     ///
     /// # Errors
     ///

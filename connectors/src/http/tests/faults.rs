@@ -142,6 +142,10 @@ fn a_write_is_in_doubt_from_the_connection_to_the_head() {
     check(&[Reply::SayAndClose("HTTP/1.1 200 OK\r\ncontent-le")], Phase::MaybeSent, None, "Lost");
     check(&[Reply::Say("SSH-2.0-OpenSSH_9.6\r\n")], Phase::MaybeSent, None, "Lost");
     check(&[Reply::Say("HTTP/1.1 200 OK\r\nno colon\r\n\r\n")], Phase::MaybeSent, None, "Lost");
+    const TWO_LENGTHS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok";
+    check(&[Reply::Say(TWO_LENGTHS)], Phase::MaybeSent, None, "Lost");
+    // A head without an end is not read for ever.
+    check(&[Reply::Flood("HTTP/1.1 200 OK\r\n", "x: y\r\n")], Phase::MaybeSent, None, "Lost");
     check(&[Reply::Hang], Phase::MaybeSent, None, "Late");
     check(&[Reply::Stall("HTTP/1.1 200 OK\r\n")], Phase::MaybeSent, None, "Late");
 }

@@ -76,6 +76,19 @@ async fn what_is_sent_says_who_we_are_and_no_more() {
 }
 
 #[tokio::test]
+async fn answers_are_taken_as_they_come_and_cookies_are_not_kept() {
+    const ODD: Reply = Reply::Say(
+        "HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok",
+    );
+    let (server, client) = (Server::new(&[ODD]).await, Client::new());
+    for _ in 0..2 {
+        let request = Request::get(server.url("/")).within(server.reach());
+        assert_eq!(client.send(request).await.unwrap().bytes().await.unwrap(), "ok");
+    }
+    assert!(!server.heard().contains("cookie"), "{}", server.heard());
+}
+
+#[tokio::test]
 async fn a_world_without_anybody_in_it_sends_nothing() {
     let server = Server::new(&[OK]).await;
     let env = Env::real([0; 32]).with_http(nobody("a fork reaches nobody"));

@@ -98,6 +98,17 @@ async fn nothing_is_sent_to_who_has_another_name() {
     }
 }
 
+/// A body that says nothing of its length ends with the connection. TLS says whether that was meant.
+#[tokio::test]
+async fn a_body_without_a_length_is_not_cut_unseen() {
+    const OPEN_ENDED: &[Reply] = &[Reply::SayAndClose("HTTP/1.1 200 OK\r\n\r\nsome of i")];
+    let server = server(OPEN_ENDED).await;
+    let answer = trusting().send(post(&server, "crm.example")).await.unwrap();
+    let error = answer.bytes().await.unwrap_err();
+    assert!(matches!(error.kind, NetErrorKind::Cut(_)), "{error}");
+    assert_eq!((error.phase, error.status.unwrap().as_u16()), (Phase::Answered, 200));
+}
+
 #[tokio::test]
 async fn a_redirect_does_not_lead_out_of_encryption() {
     let plain = Server::new(&[OK]).await;
