@@ -22,6 +22,8 @@ pub struct Response {
     limits: Limits,
     chunks: Box<dyn Chunks>,
     bytes_taken: u64,
+    /// Why there is no more of it. It stays so, or a part would be taken for the whole by who asks again.
+    broken: Option<NetError>,
 }
 
 /// Where the body of an answer comes from.
@@ -55,7 +57,7 @@ impl Response {
         headers: HeaderMap,
         chunks: impl Chunks + 'static,
     ) -> Self {
-        Self { status, headers, limits, chunks: Box::new(chunks), bytes_taken: 0 }
+        Self { status, headers, limits, chunks: Box::new(chunks), bytes_taken: 0, broken: None }
     }
 
     /// The headers that are text, as [`Hints`](crate::Hints) are read from them.
@@ -70,6 +72,9 @@ impl Response {
     ///
     /// [`NetError`] with the phase [`Answered`](Phase::Answered) if the body breaks off, is too large or takes too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
         let chunk = match timeout_at(self.limits.deadline, self.chunks.next()).await {
             Ok(Ok(chunk)) => chunk,
             Ok(Err(why)) => return Err(self.failed(NetErrorKind::Cut(why))),
@@ -96,9 +101,10 @@ impl Response {
         Ok(bytes.freeze())
     }
 
-    fn failed(&self, kind: NetErrorKind) -> NetError {
+    fn failed(&mut self, kind: NetErrorKind) -> NetError {
         let (host, status) = (self.limits.host.clone(), Some(self.status));
-        NetError { host, phase: Phase::Answered, status, kind }
+        let error = NetError { host, phase: Phase::Answered, status, kind };
+        self.broken.insert(error).clone()
     }
 }
 

@@ -180,6 +180,18 @@ async fn an_answer_is_read_no_further_than_it_may_be_long() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_answer_is_not_taken_for_the_whole_by_asking_again() {
+    const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this";
+    let server = Server::new(&[Reply::SayAndClose(PART)]).await;
+    let mut answer = Client::new().send(post(server.port)).await.unwrap();
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "only this");
+    let error = answer.chunk().await.unwrap_err();
+    for _ in 0..2 {
+        assert_eq!(answer.chunk().await, Err(error.clone()));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_trickles_is_late_as_a_whole() {
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n";
     let server = Server::new(&[Reply::Trickle(HEAD, ".")]).await;
