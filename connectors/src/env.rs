@@ -2,8 +2,8 @@
 //!
 //! Production and simulation differ in the [`Env`] they hand to the same code, and in nothing else. Elapsed time and
 //! sleeping are `tokio::time`, which a paused runtime virtualises; wall time is [`Env::now`], randomness is
-//! [`Env::entropy`], other machines are behind [`Env::connect`] (the network is in `net.rs`), and [`Env::perturb`] is where
-//! the simulator explores other interleavings.
+//! [`Env::entropy`], other machines are behind [`Env::connect`] (byte streams, in `net.rs`) and [`Env::http`] (requests, in
+//! `http.rs`), and [`Env::perturb`] is where the simulator explores other interleavings.
 
 use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::SystemTime};
 
@@ -13,6 +13,7 @@ use soloist_kernel::time::Timestamp;
 use crate::{
     clock::Steady,
     hints::Hints,
+    http::{Client, Transport},
     net::{Network, Stream, Tcp},
 };
 
@@ -40,6 +41,7 @@ pub struct Env {
     clock: Arc<Steady>,
     seed: [u8; 32],
     network: Arc<dyn Network>,
+    http: Arc<dyn Transport>,
     perturb: Option<Perturb>,
     limits_sink: Option<LimitsSink>,
 }
@@ -52,18 +54,28 @@ impl Env {
         Self::with_clock(system_time, seed)
     }
 
-    /// A world with `clock` for its wall time, and `seed`. Other machines are reached by [`Tcp`].
+    /// A world with `clock` for its wall time, and `seed`. Other machines are reached by [`Tcp`] and by [`Client`], neither of
+    /// which opens or sets up anything before it is asked to.
     #[must_use]
     pub fn with_clock(clock: impl Clock, seed: [u8; 32]) -> Self {
         let (clock, network) = (Arc::new(Steady::new(clock)), Arc::new(Tcp));
-        Self { clock, seed, network, perturb: None, limits_sink: None }
+        let http = Arc::new(Client::new());
+        Self { clock, seed, network, http, perturb: None, limits_sink: None }
     }
 
-    /// The same world, with other machines reached through `network`. SMTP that is encrypted from the start
-    /// ([`Tls::Tls`](crate::mail::smtp::Tls::Tls)) is the one connection that does not go through it: its client opens its own.
+    /// The same world, with other machines reached through `network`. Two do not go through it, because their clients open
+    /// their connections themselves: SMTP that is encrypted from the start ([`Tls::Tls`](crate::mail::smtp::Tls::Tls)), and
+    /// what is asked by HTTP, for which there is [`with_http`](Self::with_http).
     #[must_use]
     pub fn with_network(mut self, network: impl Network) -> Self {
         self.network = Arc::new(network);
+        self
+    }
+
+    /// The same world, in which requests are sent by `transport`.
+    #[must_use]
+    pub fn with_http(mut self, transport: impl Transport) -> Self {
+        self.http = Arc::new(transport);
         self
     }
 
@@ -118,6 +130,12 @@ impl Env {
     /// There is no stream, for a reason of the network; see [`Network::connect`].
     pub async fn connect(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         self.network.connect(host, port).await
+    }
+
+    /// What sends requests. Each is one attempt, with its own limits of time and size, to where its reach lets it go.
+    #[must_use]
+    pub fn http(&self) -> &dyn Transport {
+        &*self.http
     }
 
     /// A point where others may run first. Nothing in production.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use soloist_actors::Soloist;
-use soloist_connectors::Env;
+use soloist_connectors::{Env, http::nobody};
 use tokio::{runtime, time::timeout};
 
 use crate::{
@@ -290,6 +290,7 @@ fn env(access: &Access, systems: &Systems) -> Env {
             async move { points.perturb().await }
         })
         .with_network(Wire::new(access.clone(), systems.servers.clone()))
+        .with_http(nobody("a simulation has no system that is spoken to by HTTP"))
 }
 
 /// The faults whose time is known happen at it.

@@ -75,12 +75,18 @@ fn no_file_is_too_long_to_be_read() {
 }
 
 /// Who may name a crate: every file whose path starts so.
-const NAMED_BY: [(&str, &[&str], &str); 2] = [
+const NAMED_BY: [(&str, &[&str], &str); 4] = [
     ("ractor", &["actors/"], "actors are an affair of `actors`; the others hold handles"),
     (
         "lettre",
         &["connectors/src/mail/"],
         "how mail travels is an affair of the mail connector's transports",
+    ),
+    ("reqwest", &["connectors/src/http/client.rs"], "send a request by `Env::http`"),
+    (
+        "rustls",
+        &["connectors/src/http/client.rs", "connectors/src/http/tests/"],
+        "the one set-up of TLS is in the HTTP client",
     ),
 ];
 

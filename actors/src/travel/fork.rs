@@ -283,11 +283,13 @@ impl Ground {
 fn nowhere(begins: Timestamp) -> Env {
     let begun = tokio::time::Instant::now();
     let clock = move || begins.after(begun.elapsed());
-    Env::with_clock(clock, [0; 32]).with_network(|host: &str, _port: u16| {
+    let network = |host: &str, _port: u16| {
         let refused = format!("a fork reaches nobody, and {host} was asked for");
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, refused);
         Box::pin(std::future::ready(Err(refused))) as soloist_connectors::net::Connecting
-    })
+    };
+    let http = soloist_connectors::http::nobody("a fork reaches nobody");
+    Env::with_clock(clock, [0; 32]).with_network(network).with_http(http)
 }
 
 /// The last record that the fork has in common with the run; none if it begins anew.

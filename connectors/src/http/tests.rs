@@ -1,0 +1,8 @@
+//! Tests against real servers on this machine, which count what reaches them: faults, the guard, cassettes.
+
+mod cassette;
+mod faults;
+mod guard;
+mod secrets;
+mod server;
+mod tls;
