@@ -259,6 +259,9 @@ impl Context {
         if !declared.is_some_and(|declared| declared.kind == OperationKind::Read) {
             return Err(format!("`{named}` is no read, and a shadow only reads"));
         }
+        if self.purse.ledger().budgets().is_charged(&connector, &operation) {
+            return Err(format!("a call of `{named}` is paid for, and nobody pays for a shadow's"));
+        }
         let actor = self.registry.connector(&connector);
         let actor = actor.ok_or_else(|| format!("connector `{connector}` is not mounted"))?;
         let read =

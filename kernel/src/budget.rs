@@ -172,6 +172,21 @@ impl Budgets {
         patterns.iter().find_map(|pattern| self.prices.get(pattern)).copied()
     }
 
+    /// Whether a call of `operation` may be at somebody's expense, whoever makes it: for money, or as one of the calls or tokens
+    /// that a budget counts.
+    #[must_use]
+    pub fn is_charged(&self, connector: &ConnectorName, operation: &OperationName) -> bool {
+        let price = self.price(connector, operation);
+        let costs = price.is_some_and(|price| !price.is_free());
+        let counts = |budget: &Budget| {
+            let covers = !matches!(&budget.of, Of::Connector(name) if name != connector);
+            let Limit { micro_usd, tokens, calls } = budget.limit;
+            let unknown = price.is_none() && micro_usd.is_some();
+            covers && (unknown || tokens.is_some() || calls.is_some())
+        };
+        costs || self.budgets.iter().any(counts)
+    }
+
     /// Whether nothing is priced and nothing limited.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -195,6 +195,23 @@ fn without_a_price_nothing_is_called_where_money_is_limited() {
 }
 
 #[test]
+fn what_has_a_price_or_is_counted_is_charged_whoever_calls() {
+    let charged = |file: &str, connector: &str, operation: &str| {
+        let budgets = Budgets::parse("budgets.toml", file).unwrap();
+        budgets.is_charged(&connector.parse().unwrap(), &operation.parse().unwrap())
+    };
+    assert!(charged(FILE, "model", "complete"));
+    assert!(charged(FILE, "crm", "find"), "all calls are counted");
+    let of_model = "[[budget]]\nname='m'\nof='connector:model'\nusd=1\n";
+    assert!(!charged(of_model, "crm", "find"));
+    assert!(charged(of_model, "model", "complete"), "its price is not known");
+    let of_all = "[[budget]]\nname='m'\nof='everything'\nusd=1\n";
+    assert!(charged(of_all, "crm", "find"));
+    assert!(!charged(&format!("{of_all}[[price]]\nof='*'\n"), "crm", "find"));
+    assert!(!charged("", "crm", "find"));
+}
+
+#[test]
 fn what_takes_something_back_is_let_through_and_counted() {
     let mut ledger = ledger();
     ledger.reserve(1, &model("a", 1.0), false).unwrap();

@@ -58,6 +58,9 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Memory of each keyspace before it goes to disk.
     pub memtable_bytes: u64,
+    /// About how much of fjall's write-ahead log is kept, at least 64 MiB: all of it is read again when the journal is opened, and what
+    /// is written less often than the records would keep all of theirs in it.
+    pub wal_bytes: u64,
     /// Records between two checkpoints, and so about the most that opening verifies.
     pub checkpoint_every: u64,
 }
@@ -69,6 +72,7 @@ impl Default for Options {
             anchor_interval: Duration::from_millis(50),
             cache_bytes: 32 << 20,
             memtable_bytes: 32 << 20,
+            wal_bytes: 128 << 20,
             checkpoint_every: 100_000,
         }
     }

@@ -73,6 +73,7 @@ impl Store {
             .manual_journal_persist(true)
             .worker_threads(1)
             .cache_size(options.cache_bytes)
+            .max_journaling_size(options.wal_bytes)
             .open()?;
         let keyspace = |index: usize| {
             db.keyspace(KEYSPACES[index], || {

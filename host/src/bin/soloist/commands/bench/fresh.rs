@@ -22,7 +22,9 @@ const STARTS: usize = 256;
 /// What was measured. The keys are stable.
 #[derive(Serialize)]
 pub(super) struct Measured<T> {
-    /// How long it took this process to fill the data directory.
+    /// Runs that this process has begun in the data directory.
+    pub(super) runs: usize,
+    /// How long that took.
     pub(super) fill_s: f64,
     /// What the fresh one measured.
     #[serde(flatten)]
@@ -35,7 +37,7 @@ pub(super) async fn bench<T: Serialize + DeserializeOwned>(
     what: &str,
     at: Option<PathBuf>,
     json: bool,
-    fill: impl AsyncFnOnce(&Path) -> Result<(), Failure>,
+    fill: impl AsyncFnOnce(&Path) -> Result<usize, Failure>,
     measure: impl AsyncFnOnce(&Path) -> Result<T, Failure>,
     show: impl FnOnce(&Measured<T>),
 ) -> Result<(), Failure> {
@@ -46,9 +48,9 @@ pub(super) async fn bench<T: Serialize + DeserializeOwned>(
     }
     let scratch = Scratch::new();
     let started = Instant::now();
-    fill(scratch.path()).await?;
+    let runs = fill(scratch.path()).await?;
     let fill_s = started.elapsed().as_secs_f64();
-    let measured = Measured { fill_s, fresh: measured(what, scratch.path())? };
+    let measured = Measured { runs, fill_s, fresh: measured(what, scratch.path())? };
     if json {
         told(serde_json::to_string(&measured));
     } else {
@@ -58,11 +60,11 @@ pub(super) async fn bench<T: Serialize + DeserializeOwned>(
 }
 
 /// Begins runs until `next` gives no more, which is told how many there are and how many records: each of the workflow that it
-/// names, and waited for until it rests.
+/// names, and waited for until it rests. Tells how many there were.
 pub(super) async fn begin(
     kernel: Builder,
     next: impl Fn(usize, u64) -> Option<&'static str> + Send + Sync + 'static,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let soloist = kernel.open().await?;
     let (number, next) = (Arc::new(AtomicUsize::new(0)), Arc::new(next));
     let mut starts = JoinSet::new();
@@ -83,8 +85,9 @@ pub(super) async fn begin(
         ended.map_err(failed)?.map_err(failed)?;
     }
     soloist.idle().await?;
+    let begun = soloist.stats().runs_started;
     soloist.shutdown().await?;
-    Ok(())
+    Ok(usize::try_from(begun).unwrap_or(usize::MAX))
 }
 
 /// What could not be measured.

@@ -70,6 +70,7 @@ fn show(measured: &Measured<Fresh>) {
     let fresh = &measured.fresh;
     let rows = [
         row("records", fresh.records.to_string()),
+        row("of so many runs", measured.runs.to_string()),
         row("written in", format!("{:.1} s", measured.fill_s)),
         row("verified at the start", fresh.verified.to_string()),
         row("journal open after", format!("{:.0} ms", fresh.open_ms)),
