@@ -20,8 +20,8 @@ use soloist_kernel::{
 use super::{judged, outcome, versions};
 use crate::{operator::is_set_aside, plan::Class, scenario::Scenario, world::World};
 
-/// One in so many seeds is told from its records once more: what a run is, what policy said, which versions were taken. Single
-/// faults all have seed zero, and so each of them is.
+/// One in so many seeds is told from its records once more: what a run is, and what policy said. Single faults all have seed
+/// zero, and so each of them is.
 const LOOKS_BACK: u64 = 3;
 
 /// What there was at the end.
@@ -168,9 +168,9 @@ impl Found<'_> {
             self.carried(soloist, runs);
             let otherwise = self.read(judged::check(journal)).unwrap_or_default();
             self.problems.extend(otherwise.into_iter().map(|what| ("judged-again", what)));
-            let versions = self.read(versions::check(journal, runs)).unwrap_or_default();
-            self.problems.extend(versions);
         }
+        let versions = self.read(versions::check(journal, runs)).unwrap_or_default();
+        self.problems.extend(versions);
         self.facts(journal, soloist);
         self.accounted(journal);
         self.nothing_held(soloist);
