@@ -64,7 +64,7 @@ pub(crate) enum Message {
         arguments: Payload,
         reply: Reply,
     },
-    /// Give room for a pull.
+    /// Give room for a pull or a check.
     Pull { reply: oneshot::Sender<Result<Room, Fault>> },
     /// Something was paused or goes on: reads that were held look again.
     LookAgain,
@@ -112,6 +112,18 @@ pub(crate) async fn read(
     connector.send(message).map_err(|_| lost(Phase::NotSent))?;
     // Its actor is gone, and what it had on the wire may arrive.
     answer.await.unwrap_or_else(|_| Err(lost(Phase::MaybeSent)))
+}
+
+/// Room for a call through `connector` that changes nothing, when there is some.
+pub(crate) async fn room(connector: Option<&Address<Message>>) -> Result<Room, Fault> {
+    let restarting = || {
+        let message = "the connector is restarting; try again";
+        Fault::new(FaultClass::Transient, Phase::NotSent, message)
+    };
+    let (reply, room) = oneshot::channel();
+    let connector = connector.ok_or_else(restarting)?;
+    connector.send(Message::Pull { reply }).map_err(|_| restarting())?;
+    room.await.map_err(|_| restarting())?
 }
 
 pub(crate) struct ConnectorActor {

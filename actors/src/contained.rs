@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use soloist_connectors::{
-    Compensation, Connector, Done, Env, Intent, Manifest, Page, Plan, Probe, Seen,
+    Compensation, Connector, Done, Env, Health, Intent, Manifest, Page, Plan, Probe, Seen,
 };
 use soloist_kernel::{
     budget::Usage,
@@ -23,6 +23,10 @@ pub(crate) struct Contained(pub(crate) Arc<dyn Connector>);
 impl Connector for Contained {
     fn manifest(&self) -> &Manifest {
         self.0.manifest()
+    }
+
+    async fn check(&self, env: &Env) -> Result<Health, Fault> {
+        contained("check", Phase::NotSent, self.0.check(env)).await
     }
 
     async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use soloist_connectors::{Change, Connector, Observed, Page};
 use soloist_kernel::{
     codec,
-    fault::{Fault, FaultClass, Phase},
+    fault::Fault,
     id::{Actor as By, ConnectorName, RunId, StreamId, WorkflowName},
     journal::{Append, AppendError, Entry, ProjectionKey, StreamSeq},
     labels::Labeled,
@@ -21,7 +21,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     actor::{Address, Behaviour, Error},
-    connector::{self, Room, too_late},
+    connector::{self, too_late},
     context::{Context, Counters},
     handle::{PullError, Pulled, StartError},
     run::{Asked, Begin, Which},
@@ -165,23 +165,13 @@ impl IntakeActor {
         let manifest = self.connector.manifest();
         let limit = manifest.call_timeout;
         if manifest.pulls_call {
-            let room = self.room().await?;
+            let calls = self.context.registry.connector(&self.name);
+            let room = connector::room(calls.as_ref()).await?;
             let env = room.env();
             return room.call("pull", limit, self.connector.pull(&env, &seen, PAGE)).await;
         }
         let pulled = timeout(limit, self.connector.pull(&self.context.env, &seen, PAGE)).await;
         pulled.unwrap_or_else(|_| Err(too_late("pull", limit)))
-    }
-
-    async fn room(&self) -> Result<Room, Fault> {
-        let restarting = || {
-            let message = "the connector is restarting; pull again";
-            Fault::new(FaultClass::Transient, Phase::NotSent, message)
-        };
-        let (reply, room) = oneshot::channel();
-        let calls = self.context.registry.connector(&self.name).ok_or_else(restarting)?;
-        calls.send(connector::Message::Pull { reply }).map_err(|_| restarting())?;
-        room.await.map_err(|_| restarting())?
     }
 
     async fn take(&mut self, change: Change, pulled: &mut Pulled) -> Result<(), PullError> {

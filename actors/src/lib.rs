@@ -33,6 +33,7 @@ mod builder;
 #[cfg(test)]
 mod chaos;
 mod connector;
+mod connectors;
 mod contained;
 mod context;
 mod control;
@@ -80,6 +81,7 @@ mod workflows;
 pub use agent::{Agent, EFFECTS_MAX, Failure, Kind, ReadOnly, Transactional};
 pub use budgets::{BadRaise, BudgetView};
 pub use builder::{Builder, OpenError};
+pub use connectors::{CheckError, ConnectorView};
 pub use context::Stats;
 pub use control::{Migration, SetError};
 pub use handle::{

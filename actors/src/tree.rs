@@ -193,13 +193,19 @@ impl Tree {
 
     /// Who comes and goes beneath the actor at `path`.
     pub(crate) fn members(&self, path: &str) -> Vec<TreeNode> {
-        let tells = {
-            let inner = self.inner();
-            let node = inner.living_at(path).and_then(|id| inner.nodes.get(&id));
-            node.and_then(|node| node.living.as_ref()?.1.tells())
-        };
-        // Asked without the lock, as in `view`.
-        tells.and_then(|tells| tells.members(usize::MAX)).unwrap_or_default().1
+        self.teller(path).and_then(|tells| tells.members(usize::MAX)).unwrap_or_default().1
+    }
+
+    /// What the actor at `path` tells of itself.
+    pub(crate) fn status(&self, path: &str) -> BTreeMap<&'static str, String> {
+        self.teller(path).map(|tells| tells.status()).unwrap_or_default()
+    }
+
+    /// Who tells of the actor at `path`: to be asked without the lock, as in `view`.
+    fn teller(&self, path: &str) -> Option<Arc<dyn Tells>> {
+        let inner = self.inner();
+        let node = inner.nodes.get(&inner.living_at(path)?)?;
+        node.living.as_ref()?.1.tells()
     }
 
     /// Asks the actor at `path` to stop, as it does when it has nothing more to do. Returns whether it was there.

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use serde::Serialize;
 pub use soloist_kernel::catalog::{Argument, Operation, OperationKind};
 use soloist_kernel::{
     budget::Usage,
@@ -172,6 +173,16 @@ pub enum Compensation {
     },
 }
 
+/// What a look at the other side has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It answered, and took the credential.
+    Usable,
+    /// There is nothing that could be asked of it without changing something.
+    Untold,
+}
+
 /// Tells whether the kernel has already taken a change, by its identity.
 pub type Seen<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
@@ -210,6 +221,17 @@ pub enum Observed {
 pub trait Connector: Send + Sync + 'static {
     /// What it declares.
     fn manifest(&self) -> &Manifest;
+
+    /// Proves that the other side answers and takes the credential, by a call that changes nothing: a status on record proves
+    /// neither. A connector that has no such call keeps the default.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] that says what to do about it: of class [`Auth`](FaultClass::Auth) if the credential is not taken.
+    async fn check(&self, env: &Env) -> Result<Health, Fault> {
+        let _ = env;
+        Ok(Health::Untold)
+    }
 
     /// Up to `limit` changes that are not yet `seen`, oldest first. A connector that only writes keeps the default.
     ///

@@ -25,7 +25,7 @@ pub mod conformance;
 
 pub use arguments::Arguments;
 pub use contract::{
-    Argument, Change, Compensation, Connector, Done, Intent, Manifest, Observed, Operation,
+    Argument, Change, Compensation, Connector, Done, Health, Intent, Manifest, Observed, Operation,
     OperationKind, Page, Plan, Probe, Rate, Seen,
 };
 pub use env::{Clock, Env};

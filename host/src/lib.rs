@@ -39,10 +39,11 @@
 
 pub use soloist_actors::{
     Agent, ArchiveRunsError, Archived, Arm, AutoShutdown, BadRaise, Branch, BudgetView, Builder,
-    Comparison, DecideError, Drained, EmitError, Ending, Failure, Halted, Kind, Measures,
-    Migration, MountError, OpenError, PullError, Pulled, Question, ReadOnly, Readiness, Restart,
-    RunEnd, RunHandle, Services, SetError, Soloist, StartError, Stats, Strategy, Transactional,
-    TreeEvent, TreeNode, Tried, TriedArm, Turn, TurnError, compare, measure, travel, tried, views,
+    CheckError, Comparison, ConnectorView, DecideError, Drained, EmitError, Ending, Failure,
+    Halted, Kind, Measures, Migration, MountError, OpenError, PullError, Pulled, Question,
+    ReadOnly, Readiness, Restart, RunEnd, RunHandle, Services, SetError, Soloist, StartError,
+    Stats, Strategy, Transactional, TreeEvent, TreeNode, Tried, TriedArm, Turn, TurnError, compare,
+    measure, travel, tried, views,
 };
 pub use soloist_connectors as connectors;
 pub use soloist_kernel::{

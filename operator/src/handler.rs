@@ -8,6 +8,7 @@
 //! what was, and what would have been.
 
 mod archive;
+mod connectors;
 mod control;
 mod decisions;
 mod definitions;
@@ -67,6 +68,8 @@ pub fn read(journal: &Arc<dyn Journal>, request: &Request) -> Result<Value, Prob
         Request::Suggest { since_ms, min, also } => decisions::suggest(seen, *since_ms, *min, also),
         Request::Tree
         | Request::Ready
+        | Request::Connectors
+        | Request::CheckConnector { .. }
         | Request::Drain { .. }
         | Request::Fork { .. }
         | Request::Migration { .. }
@@ -112,6 +115,8 @@ pub async fn act(soloist: &Soloist, request: Request) -> Result<Value, Problem> 
     match request {
         Request::Tree => tree::tree(soloist),
         Request::Ready => to_json(&soloist.readiness()),
+        Request::Connectors => to_json(&soloist.connectors()),
+        Request::CheckConnector { name } => connectors::check(soloist, &name).await,
         Request::Drain { seconds } => tree::drain(soloist, seconds).await,
         Request::Archive { older_than_ms, by } => {
             archive::archive(soloist, older_than_ms, by.as_deref()).await

@@ -174,6 +174,13 @@ pub enum Request {
     Tree,
     /// Tell whether the kernel is ready for work, and why not.
     Ready,
+    /// List the connectors: what each can do and how it stands.
+    Connectors,
+    /// Look whether the other side of a connector answers and takes its credential. It changes nothing.
+    CheckConnector {
+        /// What it is mounted as.
+        name: String,
+    },
     /// Take no more work in, and wait until the runs rest.
     Drain {
         /// How long to wait, in seconds.
@@ -392,14 +399,23 @@ impl Request {
             | Self::Costs { .. }
             | Self::Budgets
             | Self::Tree
-            | Self::Ready => false,
+            | Self::Ready
+            | Self::Connectors
+            | Self::CheckConnector { .. } => false,
         }
     }
 
     /// Whether a journal does not answer it: it acts, or it asks what the kernel would do.
     #[must_use]
     pub fn needs_kernel(&self) -> bool {
-        let asks = matches!(self, Self::Migration { .. } | Self::Fork { .. } | Self::Budgets);
+        let asks = matches!(
+            self,
+            Self::Migration { .. }
+                | Self::Fork { .. }
+                | Self::Budgets
+                | Self::Connectors
+                | Self::CheckConnector { .. }
+        );
         self.acts() || asks || self.needs_server()
     }
 

@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Connector, Intent, Manifest, Operation, OperationKind, Page, Plan, Probe, Rate, Seen,
+        Connector, Health, Intent, Manifest, Operation, OperationKind, Page, Plan, Probe, Rate,
+        Seen,
     },
     env::Env,
 };
@@ -175,6 +176,17 @@ pub(super) fn send_operation(semantics: WriteSemantics) -> Operation {
 impl Connector for MailConnector {
     fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    async fn check(&self, env: &Env) -> Result<Health, Fault> {
+        if let Some(source) = &self.source {
+            source.pull(env.now(), &|_| true, 1)?;
+        }
+        match &self.outgoing {
+            Outgoing::Maildir(outbox) => outbox.check()?,
+            Outgoing::Smtp(smtp) => smtp.check(env).await?,
+        }
+        Ok(Health::Usable)
     }
 
     async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {

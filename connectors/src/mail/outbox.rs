@@ -35,6 +35,25 @@ impl MaildirOutbox {
         &self.path
     }
 
+    /// Looks whether mail can be delivered: there is a folder that may be written to, or where it can be made.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] that names the folder.
+    pub fn check(&self) -> Result<(), Fault> {
+        let there = self.path.ancestors().find(|folder| folder.exists());
+        let there = there.unwrap_or(Path::new("."));
+        let found = fs::metadata(there).map_err(|problem| not_sent(there, &problem))?;
+        let problem = if !found.is_dir() {
+            io::ErrorKind::NotADirectory
+        } else if found.permissions().readonly() {
+            io::ErrorKind::PermissionDenied
+        } else {
+            return Ok(());
+        };
+        Err(not_sent(there, &problem.into()))
+    }
+
     /// Delivers `bytes` as the mail of `key`, unless it is there, and returns the file relative to the outbox. When it
     /// returns, the mail is on disk.
     ///

@@ -105,6 +105,17 @@ impl Smtp {
         sent
     }
 
+    /// Connects as for a mail, is greeted, encrypted and authenticated as configured, and says farewell.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`]: nothing was sent.
+    pub async fn check(&self, env: &Env) -> Result<(), Fault> {
+        let mut connection = self.connect(env).await?;
+        let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
+        Ok(())
+    }
+
     /// A connection that is ready for a mail: greeted, encrypted and authenticated as configured.
     async fn connect(&self, env: &Env) -> Result<AsyncSmtpConnection, Fault> {
         let hello = ClientId::Domain(self.config.hello.clone());

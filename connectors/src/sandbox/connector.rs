@@ -26,8 +26,8 @@ use super::{
 use crate::{
     arguments::{Arguments, invalid, text_of},
     contract::{
-        Compensation, Connector, Done, Intent, Manifest, Operation, OperationKind, Page, Plan,
-        Probe, Rate, Seen,
+        Compensation, Connector, Done, Health, Intent, Manifest, Operation, OperationKind, Page,
+        Plan, Probe, Rate, Seen,
     },
     env::Env,
 };
@@ -141,6 +141,11 @@ impl fmt::Debug for SandboxConnector {
 impl Connector for SandboxConnector {
     fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    async fn check(&self, env: &Env) -> Result<Health, Fault> {
+        env.perturb().await;
+        self.store.lock().map(|_| Health::Usable)
     }
 
     async fn pull(&self, env: &Env, seen: Seen<'_>, limit: usize) -> Result<Page, Fault> {

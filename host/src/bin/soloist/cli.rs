@@ -1,6 +1,7 @@
 //! The command line: here what there is, in the folder the words of what has many.
 
 mod archive;
+mod connectors;
 mod definitions;
 mod inbox;
 mod money;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::{
     archive::ArchiveCommand,
+    connectors::ConnectorCommand,
     definitions::{PolicyCommand, WorkflowCommand},
     inbox::InboxCommand,
     money::{BudgetCommand, CostArguments},
@@ -156,6 +158,11 @@ pub(crate) enum Command {
     },
     /// What calls have cost: of an agent, a workflow, a run, a day.
     Cost(CostArguments),
+    /// Connectors: what each can do, how it stands, and whether the other side is well.
+    Connector {
+        #[command(subcommand)]
+        what: ConnectorCommand,
+    },
     /// Budgets: what is used of them, and raising one.
     Budget {
         #[command(subcommand)]

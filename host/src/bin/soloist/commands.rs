@@ -4,6 +4,7 @@
 pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod connector;
 pub(crate) mod control;
 mod decisions;
 mod definitions;

@@ -89,6 +89,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 commands::workflow::workflow(&config, what, cli.json).await
             }
             Command::Policy { what } => commands::policy::policy(&config, what, cli.json).await,
+            Command::Connector { what } => {
+                commands::connector::connector(&config, what, cli.json).await
+            }
             Command::Cost(arguments) => commands::money::cost(&config, arguments, cli.json).await,
             Command::Budget { what } => commands::money::budget(&config, what, cli.json).await,
             Command::Quarantine { what } => {
