@@ -5,6 +5,7 @@ mod support;
 mod approvals;
 mod archive;
 mod cli;
+mod connectors;
 mod control;
 mod decisions;
 mod definitions;

@@ -7,10 +7,14 @@ use serde_json::Value;
 use soloist_kernel::{
     expression::{Expression, Scope},
     fault::{Fault, FaultClass, Phase},
+    time::Timestamp,
 };
 
 use super::{fields::Fields, text::Text};
-use crate::http::answer::{Answer, Asked};
+use crate::{
+    arguments::text_of,
+    http::answer::{Answer, Asked, excerpt},
+};
 
 /// What a rule may say that an answer is.
 const CLASSES: [(&str, Option<FaultClass>); 6] = [
@@ -114,7 +118,7 @@ impl Rule {
         });
         let said = self.message.as_ref().and_then(|text| text.fill(scope).ok());
         let message = match (said, &usual) {
-            (Some(said), _) => crate::arguments::text_of(&said),
+            (Some(said), _) => excerpt(text_of(&said).as_bytes()),
             (None, Some(usual)) => usual.message.clone(),
             (None, None) => "its answer says that it was not done".to_owned(),
         };
@@ -128,7 +132,7 @@ pub(super) fn judge<'r>(
     heard: &Heard,
     rules: impl Iterator<Item = &'r Rule>,
     asked: Asked,
-    now: soloist_kernel::time::Timestamp,
+    now: Timestamp,
 ) -> Result<(), Fault> {
     let usual = heard.answer.fault(asked, now);
     let scope = heard.scope([]);

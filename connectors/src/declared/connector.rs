@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use soloist_kernel::{
     catalog::Operation,
-    expression::Scope,
+    expression::{Expression, Scope},
     fault::{Fault, FaultClass, Phase},
     id::{IdempotencyKey, OperationName},
     labels::{Labeled, Labels},
@@ -265,9 +265,7 @@ impl Connector for Declared {
         }
         let scope = heard.scope(given());
         let found = || -> Result<Probe, String> {
-            let holds = |it: &soloist_kernel::expression::Expression| {
-                it.holds(&scope).map_err(|problem| problem.to_string())
-            };
+            let holds = |it: &Expression| it.holds(&scope).map_err(|problem| problem.to_string());
             if holds(&probe.landed)? {
                 let pick = probe.receipt.as_ref().or(spec.result.as_ref());
                 let receipt = picked(pick, &heard.body, &scope)?;

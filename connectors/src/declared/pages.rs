@@ -13,6 +13,7 @@ use super::{
     request::Written,
     text::{Pick, scalar},
 };
+use crate::http::answer::excerpt;
 
 /// Most pages of one read, if the declaration does not say less: more is no answer to a question, but a copy of the system.
 pub(super) const PAGES_MAX: u32 = 100;
@@ -67,7 +68,10 @@ impl Pages {
     pub(super) fn items(&self, heard: &Heard) -> Result<Vec<Value>, Fault> {
         match self.items.of(&heard.body, &heard.scope([])).map_err(unfit)? {
             Value::Array(items) => Ok(items),
-            other => Err(unfit(format!("what `pages.items` picks is no list: {other}"))),
+            other => {
+                let other = excerpt(other.to_string().as_bytes());
+                Err(unfit(format!("what `pages.items` picks is no list: {other}")))
+            }
         }
     }
 

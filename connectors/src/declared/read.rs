@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use soloist_kernel::{
     id::{ConnectorName, OperationName},
-    labels::Labels,
+    labels::{Integrity, Labels},
 };
 use toml::Table;
 
@@ -123,7 +123,7 @@ fn connector(file: &str, table: Table, problems: &Problems) -> Option<Declared> 
     let labels = match trust {
         Trust::Untrusted => origin,
         Trust::Vetted => origin.vetted(format!("connector:{name}")),
-        Trust::Owner => Labels { integrity: soloist_kernel::labels::Integrity::Owner, ..origin },
+        Trust::Owner => Labels { integrity: Integrity::Owner, ..origin },
     };
     let name = name.to_string();
     Some(Declared {

@@ -33,7 +33,7 @@ const METHODS: [(&str, &Method); 6] = [
 ];
 
 /// Headers that are not a declaration's to say, and who says them.
-const NOT_OURS: [(HeaderName, &str); 8] = [
+const NOT_OURS: [(HeaderName, &str); 9] = [
     (header::AUTHORIZATION, "say it in `credential`"),
     (header::PROXY_AUTHORIZATION, "there are no proxies"),
     (header::COOKIE, "a credential belongs into `credential`"),
@@ -41,6 +41,7 @@ const NOT_OURS: [(HeaderName, &str); 8] = [
     (header::CONTENT_LENGTH, "it is the body's"),
     (header::TRANSFER_ENCODING, "it is the body's"),
     (header::CONNECTION, "it is the transport's"),
+    (header::TE, "it is the transport's"),
     (header::UPGRADE, "it is the transport's"),
 ];
 
@@ -87,6 +88,16 @@ impl RequestShape {
             headers: headers.unwrap_or_default(),
             body,
         })
+    }
+
+    /// The same, in which no value of the query is left out: it would find more than what is looked for.
+    pub(super) fn never_wider(mut self) -> Self {
+        let strict = |shape| match shape {
+            Shape::Text(text) => Shape::Text(text.never_left_out()),
+            other => other,
+        };
+        self.query = self.query.into_iter().map(|(name, shape)| (name, strict(shape))).collect();
+        self
     }
 
     /// The expressions that say where it goes.

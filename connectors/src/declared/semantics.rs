@@ -6,7 +6,7 @@
 use serde_json::Value;
 use soloist_kernel::{
     catalog::OperationKind,
-    expression::Expression,
+    expression::{Expression, Scope},
     id::OperationName,
     semantics::{Reversal, WriteSemantics},
 };
@@ -36,6 +36,8 @@ pub(super) fn read(
         return Some(WriteSemantics::Opaque);
     }
     match value {
+        // What kind it is is to be said first.
+        None if kind.is_none() => None,
         Some(toml::Value::String(word)) => match word.as_str() {
             "natural_key" => Some(WriteSemantics::NaturalKey),
             "opaque" => Some(WriteSemantics::Opaque),
@@ -74,6 +76,8 @@ fn one(
             let value = fields.required("value", "write what the header says");
             let help = "write it as in `{{ arguments.etag }}`";
             let value = value.and_then(|text| fields.accept("value", Text::compile(&text), help));
+            // Without a value it would be left out, and the write be made whatever there is.
+            let value = value.map(Text::never_left_out);
             (Some(WriteSemantics::Conditional), Some((header(&mut fields, usual), value)))
         }
         _ => {
@@ -113,7 +117,7 @@ pub(super) struct Probing {
 
 impl Probing {
     pub(super) fn read(mut fields: Fields<'_>) -> Option<Self> {
-        let request = RequestShape::read(&mut fields);
+        let request = RequestShape::read(&mut fields).map(RequestShape::never_wider);
         let mut says = |key, help| {
             let text = fields.required(key, help)?;
             fields.accept(key, Expression::compile(&text), help)
@@ -248,10 +252,6 @@ pub(super) fn misuse(reversing: &Reversing, by: Option<&Spec>) -> Vec<(String, S
 }
 
 /// The value of `pick`, or the body as it is.
-pub(super) fn picked(
-    pick: Option<&Pick>,
-    body: &Value,
-    scope: &soloist_kernel::expression::Scope,
-) -> Result<Value, String> {
+pub(super) fn picked(pick: Option<&Pick>, body: &Value, scope: &Scope) -> Result<Value, String> {
     pick.map_or_else(|| Ok(body.clone()), |pick| pick.of(body, scope))
 }

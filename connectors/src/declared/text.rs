@@ -48,6 +48,12 @@ impl Text {
         })
     }
 
+    /// The same, which is refused where it has no value: it is text, in whose midst there must be one.
+    pub(super) fn never_left_out(mut self) -> Self {
+        self.0.push(Part::Literal(String::new()));
+        self
+    }
+
     /// Its value: that of its expression if it is nothing else, and text otherwise.
     pub(super) fn fill(&self, scope: &Scope) -> Result<Value, String> {
         if let [Part::Value(expression)] = &self.0[..] {

@@ -107,6 +107,26 @@ async fn a_probe_that_cannot_tell_says_so() {
     assert_eq!(probed(200, "<html>").await.unwrap_err().class, FaultClass::Transient);
 }
 
+#[test]
+fn a_condition_without_a_value_is_no_condition_and_is_refused() {
+    let text =
+        post("").replace("'opaque'", "{ conditional = { value = '{{ arguments.value }}' } }");
+    let probe = "\nprobe = { method = 'GET', path = '/', landed = 'true', absent = 'false' }";
+    let connector = parsed("x.toml", &(text + probe));
+    let fault = planned(&connector, "make", &json!({})).unwrap_err();
+    assert!(fault.message.contains("`arguments.value` is null"), "{fault}");
+    assert!(planned(&connector, "make", &json!({ "value": "7" })).is_ok());
+}
+
+#[tokio::test]
+async fn a_probe_does_not_look_for_more_than_the_write() {
+    let probe = "probe = { method = 'GET', path = '/', query = { of = '{{ arguments.value }}' }, landed = 'true', absent = 'false' }";
+    let connector = parsed("x.toml", &post(probe).replace("'opaque'", "'natural_key'"));
+    let plan = planned(&connector, "make", &json!({})).unwrap();
+    let fault = connector.probe(&answering(200, &[], "{}"), &plan).await.unwrap_err();
+    assert!(fault.message.contains("`arguments.value` is null"), "{fault}");
+}
+
 #[tokio::test]
 async fn what_takes_a_write_back_is_made_of_its_receipt() {
     let text = post("undo = { operation = 'unmake', arguments = { id = '{{ receipt.id }}' } }");

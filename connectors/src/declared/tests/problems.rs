@@ -104,7 +104,6 @@ fn every_problem_of_an_operation_is_reported_at_once() {
             x.toml, operation 1, field `kind`: it is missing; write `read`, `write` or `compensate`
             x.toml, operation 1, field `method`: it is missing; write GET, POST, PUT, PATCH or DELETE
             x.toml, operation 1, field `path`: it is missing; write what follows the `base`, as in `/contacts`
-            x.toml, operation 1, field `semantics`: it does not say what an ambiguous answer means; write "natural_key", "opaque", { keyed = { header = "Idempotency-Key", ttl = "24h" } }, { conditional = { value = "{{ arguments.etag }}" } } or { searchable = { lag = "30s" } }
             x.toml, operation `a`, field `summary`: it is a whole number; write a text
             x.toml, operation `a`, field `kind`: "wirte" is not known; did you mean `write`?
             x.toml, operation `a`, field `arguments.id`: it is a text; write a table, as in { role = "content" }
@@ -112,8 +111,7 @@ fn every_problem_of_an_operation_is_reported_at_once() {
             x.toml, operation `a`, field `arguments.of.schema`: it is a text; write a JSON Schema, as in { type = "string" }
             x.toml, operation `a`, field `arguments.to.role`: "target" is not known; there are `routing`, `content`
             x.toml, operation `a`, field `method`: "FETCH" is not known; did you mean `PATCH`?
-            x.toml, operation `a`, field `path`: a path begins with `/`; write it as in `/contacts/{{ arguments.id }}`
-            x.toml, operation `a`, field `semantics`: it does not say what an ambiguous answer means; write "natural_key", "opaque", { keyed = { header = "Idempotency-Key", ttl = "24h" } }, { conditional = { value = "{{ arguments.etag }}" } } or { searchable = { lag = "30s" } }"#]],
+            x.toml, operation `a`, field `path`: a path begins with `/`; write it as in `/contacts/{{ arguments.id }}`"#]],
     );
 }
 
@@ -220,7 +218,9 @@ fn semantics_come_with_what_they_need() {
     );
     check(
         &with("'natural_key'", "probe = { method = 'GET', path = '/', landed = 'stauts == 200' }"),
-        expect!["x.toml, operation `make`, field `probe.absent`: it is missing; write what holds of the answer if it is certainly not there"],
+        expect![
+            "x.toml, operation `make`, field `probe.absent`: it is missing; write what holds of the answer if it is certainly not there"
+        ],
     );
 }
 
