@@ -1,6 +1,6 @@
 //! The worked example, against a server that acts and counts, and by a way that loses answers.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use serde_json::{Value, json};
 use soloist_kernel::{
@@ -64,16 +64,28 @@ async fn driven(
     arguments: &Value,
     crm: &Crm,
 ) -> Result<(Payload, u32), AfterFault> {
+    numbered(1, breaks, name, arguments, crm).await
+}
+
+/// The same, of the write with that number.
+async fn numbered(
+    number: usize,
+    breaks: &'static [Break],
+    name: &str,
+    arguments: &Value,
+    crm: &Crm,
+) -> Result<(Payload, u32), AfterFault> {
     let folder = folder();
     let server = crm.serve().await;
     let proxy = Proxy::new(&server, breaks).await;
     let (connector, env) = (example(folder.path(), proxy.port), env());
-    let plan = connector.plan(&intent(name, arguments, 1)).unwrap();
+    let plan = connector.plan(&intent(name, arguments, number)).unwrap();
     let semantics = connector.manifest().operations[&plan.operation].semantics;
+    let retry = RetryPolicy { attempts_max: NonZeroU32::new(50).unwrap(), ..RetryPolicy::WRITE };
     let (mut attempts, mut doubt) = (0, false);
     loop {
         attempts += 1;
-        assert!(attempts < 9, "it comes to an end");
+        assert!(attempts < 50, "{name} comes to an end");
         let fault = match connector.execute(&env, &plan, attempts).await {
             Ok(receipt) => return Ok((receipt, attempts)),
             Err(fault) => fault,
@@ -81,7 +93,7 @@ async fn driven(
         doubt |= fault.phase == Phase::MaybeSent;
         let (age, now) = (Duration::ZERO, env.now());
         let standing = Standing { semantics, attempts, age, now, chance: 0, doubt };
-        match after_fault(&fault, &standing, &RetryPolicy::WRITE) {
+        match after_fault(&fault, &standing, &retry) {
             AfterFault::Retry { .. } => {}
             AfterFault::Probe { .. } => loop {
                 match connector.probe(&env, &plan).await {
@@ -114,6 +126,55 @@ async fn a_write_whose_answer_is_lost_happens_once() {
     assert_eq!(receipt.value(), json!({ "deal": "deal/0" }));
     let (receipt, _) = driven(LOSSES, "note", &note(), &crm).await.unwrap();
     assert_eq!((crm.commits("note"), receipt.value()), (1, json!({ "note": 0 })));
+}
+
+/// Connections that break four times in six, by the lot that `seed` draws.
+fn storm(mut seed: u64) -> &'static [Break] {
+    let mut draw = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match (seed >> 33) % 6 {
+            0 => Break::BeforeUpstream,
+            1 => Break::AfterCommit,
+            2 => Break::Reset,
+            3 => Break::Within(9 + usize::try_from(seed >> 58).unwrap()),
+            _ => Break::Never,
+        }
+    };
+    (0..200).map(|_| draw()).collect::<Vec<_>>().leak()
+}
+
+/// Sixty writes under each of the semantics, by a way that breaks two connections in three.
+#[tokio::test]
+async fn a_storm_of_losses_makes_no_write_twice_and_loses_none() {
+    let (crm, mut attempts_made, mut asked) = (Crm::default(), 0, 0);
+    for number in 0..60 {
+        let breaks = storm(number as u64);
+        let email = format!("c{number}@x.example");
+        let writes = [
+            ("create_contact", json!({ "email": email, "name": "C" })),
+            ("move", json!({ "email": email, "stage": "customer", "version": 1 })),
+            ("create_deal", json!({ "contact": email, "amount_cents": 1, "name": "D" })),
+            ("note", json!({ "contact": email, "text": "N" })),
+        ];
+        for (name, arguments) in writes {
+            let driven = numbered(number, breaks, name, &arguments, &crm).await;
+            let (_, attempts) = driven.unwrap_or_else(|after| panic!("{name}: {after:?}"));
+            attempts_made += attempts;
+        }
+        let letter = json!({ "to": email, "subject": "L" });
+        match numbered(number, breaks, "letter", &letter, &crm).await {
+            Ok(_) => {}
+            Err(AfterFault::Ask) => asked += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    for what in ["contact", "move", "deal", "note"] {
+        assert_eq!(crm.commits(what), 60, "{what}");
+    }
+    assert!(attempts_made > 300, "{attempts_made} attempts: there was a storm");
+    // Whether a letter in doubt went out, nobody knows but the server; none went out twice.
+    assert!(asked > 20, "{asked}");
+    assert!((60 - asked..=60).contains(&crm.commits("letter")), "{asked} in doubt");
 }
 
 #[tokio::test]

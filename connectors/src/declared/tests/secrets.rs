@@ -119,6 +119,18 @@ async fn a_credential_has_four_forms() {
     }
 }
 
+/// Nobody listens at the port, so that it is the transport that says what happened to a URL with the secret in it.
+#[tokio::test]
+async fn a_secret_in_a_query_is_in_no_fault_of_the_transport() {
+    let credential = "reach = ['127.0.0.1:1']\ncredential.query = { name = 'key', env = 'CARGO_PKG_NAME' }\n[[op";
+    let text = post("").replace("[[op", credential);
+    let connector = parsed("x.toml", &text.replace("https://x.example", "http://127.0.0.1:1"));
+    let plan = planned(&connector, "make", &json!({})).unwrap();
+    let fault = connector.execute(&env(), &plan, 1).await.unwrap_err();
+    assert_eq!((fault.class, fault.phase), (FaultClass::Transient, Phase::NotSent));
+    assert!(!fault.message.contains("soloist-connectors"), "{fault}");
+}
+
 #[tokio::test]
 async fn a_secret_that_comes_back_in_a_header_is_hidden() {
     let secret = env!("CARGO_PKG_NAME");
