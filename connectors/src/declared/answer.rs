@@ -1,7 +1,5 @@
 //! What an answer of the declared system means: the declaration's own rules first, then what its status says everywhere.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
 use serde_json::Value;
 use soloist_kernel::{
@@ -166,15 +164,4 @@ fn statuses(fields: &mut Fields<'_>) -> Vec<StatusCode> {
         status
     };
     given.into_iter().filter_map(read).collect()
-}
-
-/// `arguments` by their names in `declared`, those that are absent as nothing.
-pub(super) fn with_absent<'d>(
-    mut arguments: serde_json::Map<String, Value>,
-    declared: impl IntoIterator<Item = &'d String>,
-) -> BTreeMap<String, Value> {
-    declared
-        .into_iter()
-        .map(|name| (name.clone(), arguments.remove(name).unwrap_or_default()))
-        .collect()
 }

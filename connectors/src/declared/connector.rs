@@ -16,14 +16,14 @@ use soloist_kernel::{
 };
 
 use super::{
-    answer::{Heard, Rule, judge, with_absent},
+    answer::{Heard, Rule, judge},
     operation::Spec,
     pages::{Pages, joined},
     problem::Problem,
     read,
     request::Written,
     secret::Credential,
-    semantics::picked,
+    text::picked,
 };
 use crate::{
     arguments::{Arguments, invalid, text_of},
@@ -309,8 +309,9 @@ fn checked(declared: &Operation, arguments: &Payload) -> Result<Map<String, Valu
 }
 
 /// The arguments as expressions see them: those that are absent are there, as nothing.
-fn filled(declared: &Operation, arguments: Map<String, Value>) -> Value {
-    Value::Object(with_absent(arguments, declared.arguments.keys()).into_iter().collect())
+fn filled(declared: &Operation, mut arguments: Map<String, Value>) -> Value {
+    let names = declared.arguments.keys();
+    names.map(|name| (name.clone(), arguments.remove(name).unwrap_or_default())).collect()
 }
 
 /// What a write is made of.

@@ -14,9 +14,9 @@ use super::{
     answer::{Rule, SEEN},
     fields::Fields,
     pages::Pages,
-    request::{RequestShape, names_of},
+    request::RequestShape,
     semantics::{self, Probing, Reversing},
-    text::{Pick, arguments_of},
+    text::{Pick, arguments_of, names_of},
 };
 use crate::{contract::Rate, http::Method};
 

@@ -14,10 +14,10 @@ use super::{
     fields::Fields,
     operation::{self, Spec},
     problem::{Problem, Problems},
-    request::{self, names_of},
+    request,
     secret::Credential,
     semantics,
-    text::{Part, Text},
+    text::{Part, Text, names_of},
 };
 use crate::{
     contract::{Manifest, Rate},

@@ -3,7 +3,7 @@
 //! The rule: **an argument stays where it was put**. What fills a part of a path is encoded so that it can neither end its
 //! segment nor be `..`, what fills a query is one value of it, and a header holds no line of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -362,11 +362,4 @@ impl Written {
         }
         Ok(request)
     }
-}
-
-/// Names that are read by any of `expressions`.
-pub(super) fn names_of<'e>(
-    expressions: impl IntoIterator<Item = &'e Expression>,
-) -> BTreeSet<&'e str> {
-    expressions.into_iter().flat_map(Expression::names).map(String::as_str).collect()
 }

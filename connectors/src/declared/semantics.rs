@@ -3,10 +3,9 @@
 //! The rule: **what the semantics need is declared, or the declaration is refused**. A write that is searched for without a
 //! request that searches would be in doubt for ever.
 
-use serde_json::Value;
 use soloist_kernel::{
     catalog::OperationKind,
-    expression::{Expression, Scope},
+    expression::Expression,
     id::OperationName,
     semantics::{Reversal, WriteSemantics},
 };
@@ -14,8 +13,8 @@ use soloist_kernel::{
 use super::{
     fields::Fields,
     operation::Spec,
-    request::{RequestShape, names_of},
-    text::{Pick, Shape, Text},
+    request::RequestShape,
+    text::{Pick, Shape, Text, names_of},
 };
 use crate::http::HeaderName;
 
@@ -249,9 +248,4 @@ pub(super) fn misuse(reversing: &Reversing, by: Option<&Spec>) -> Vec<(String, S
         }
     }
     found
-}
-
-/// The value of `pick`, or the body as it is.
-pub(super) fn picked(pick: Option<&Pick>, body: &Value, scope: &Scope) -> Result<Value, String> {
-    pick.map_or_else(|| Ok(body.clone()), |pick| pick.of(body, scope))
 }

@@ -209,7 +209,19 @@ impl Pick {
     }
 }
 
-/// The first names of `expressions`, and the arguments they read, as far as that is known before they are.
+/// What `pick` picks; without one, the body as it is.
+pub(super) fn picked(pick: Option<&Pick>, body: &Value, scope: &Scope) -> Result<Value, String> {
+    pick.map_or_else(|| Ok(body.clone()), |pick| pick.of(body, scope))
+}
+
+/// The names that any of `expressions` reads.
+pub(super) fn names_of<'e>(
+    expressions: impl IntoIterator<Item = &'e Expression>,
+) -> BTreeSet<&'e str> {
+    expressions.into_iter().flat_map(Expression::names).map(String::as_str).collect()
+}
+
+/// The arguments that any of `expressions` reads, as far as that is known before it does.
 pub(super) fn arguments_of<'e>(
     expressions: impl IntoIterator<Item = &'e Expression>,
 ) -> BTreeSet<String> {

@@ -1,4 +1,4 @@
-//! A server that follows a script and counts, and a proxy before it that breaks what passes.
+//! A server that follows a script, or acts by itself, and counts; and a proxy before it that breaks what passes.
 //!
 //! Both are plain TCP, so that they can do what no server would: cut in the middle, lie about lengths, fall silent.
 
