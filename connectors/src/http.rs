@@ -8,6 +8,8 @@
 //! public addresses by `https`, and to what the operator named. [`Client`] is the transport of production; [`cassette`] has one
 //! that records and one that replays, and every function from a request to an answer is one, for tests and simulations.
 //!
+//! [`answer`] says what an answer means to the kernel, by its status.
+//!
 //! What a client promises besides, held by tests with real servers that count:
 //!
 //! - **HTTP/1.1, over TLS by rustls with the Mozilla roots.** Proxies of the environment are not used, cookies not kept,
@@ -42,6 +44,7 @@ pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub use url::Url;
 
+pub mod answer;
 pub mod cassette;
 mod client;
 mod error;
@@ -91,4 +94,4 @@ pub fn nobody(why: &'static str) -> impl Transport {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

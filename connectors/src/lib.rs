@@ -6,7 +6,7 @@
 //!
 //! [`contract`] is what a connector is, [`arguments`] checks what it is given, [`mod@env`] is the seam, [`net`] and
 //! [`mod@http`] its parts that lead to other machines, [`hints`] reads what the other side says of its limits, and each system
-//! has a module: [`mail`] reads a Maildir or a folder of `.eml` files and sends by SMTP or into a Maildir outbox; [`sandbox`]
+//! has a module: [`declared`] is any system that speaks JSON over HTTP, declared in TOML; [`mail`] reads a Maildir or a folder of `.eml` files and sends by SMTP or into a Maildir outbox; [`sandbox`]
 //! is a small company in a directory or in memory, to run workflows against with nothing outside. [`conformance`] checks any
 //! of them, and yours. `soloist-actors` wraps each connector in an actor with a governor; `soloist-kernel` decides what its
 //! faults mean.
@@ -14,6 +14,7 @@
 pub mod arguments;
 pub mod clock;
 pub mod contract;
+pub mod declared;
 pub mod env;
 pub mod hints;
 pub mod http;

@@ -64,7 +64,8 @@ fn a_check_asks_the_other_side_and_says_what_is_wrong() {
 
     company.ask(&["pause", "connector:mail", "--reason", "a new server"]);
     expect!["soloist: connector `mail` is paused (a new server); say `soloist resume connector:mail` first"].assert_eq(company.run(&["connector", "check", "mail"]).refused(1));
-    expect!["soloist: no connector `fax` is mounted; there is mail"].assert_eq(company.run(&["connector", "check", "fax"]).refused(1));
+    expect!["soloist: no connector `fax` is mounted; there is mail"]
+        .assert_eq(company.run(&["connector", "check", "fax"]).refused(1));
 }
 
 /// A company with these settings, and a journal.

@@ -8,6 +8,7 @@ mod cli;
 mod connectors;
 mod control;
 mod decisions;
+mod declared;
 mod definitions;
 mod demo;
 mod incidents;

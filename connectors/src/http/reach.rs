@@ -85,6 +85,11 @@ impl Reach {
         }
     }
 
+    /// Whether a request may go to `url`, as far as the URL says; if not, why and what to do about it.
+    pub(crate) fn admits(&self, url: &Url) -> Result<(), String> {
+        self.check(url).map(drop).map_err(|Barred(why)| why)
+    }
+
     /// Whether a request may go to `url`, as far as the URL says; what it does not say, the returned [`Dial`] does.
     pub(super) fn check(&self, url: &Url) -> Result<Dial, Barred> {
         let is_plain = match url.scheme() {

@@ -4,5 +4,5 @@ mod cassette;
 mod faults;
 mod guard;
 mod secrets;
-mod server;
+pub(crate) mod server;
 mod tls;

@@ -1,4 +1,4 @@
-//! A server that follows a script and counts, and a proxy before it that breaks what passes.
+//! A server that follows a script, or acts by itself, and counts; and a proxy before it that breaks what passes.
 //!
 //! Both are plain TCP, so that they can do what no server would: cut in the middle, lie about lengths, fall silent.
 
@@ -23,7 +23,7 @@ use crate::{
 
 /// What a server does with one request, after it has acted on it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Says this, byte by byte, and keeps the connection open.
     Say(&'static str),
     /// Says this and closes the connection.
@@ -41,41 +41,55 @@ pub(super) enum Reply {
 }
 
 /// An answer that is whole.
-pub(super) const OK: Reply = Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+pub(crate) const OK: Reply = Reply::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+
+/// What a server does with the request of that number, of which this was heard.
+pub(crate) type Act = Arc<dyn Fn(usize, &str) -> Reply + Send + Sync>;
+
+/// The first reply to the first request, and so on, and the last to all that follow.
+pub(crate) fn script(replies: &'static [Reply]) -> Act {
+    Arc::new(|number, _| replies[number.min(replies.len() - 1)])
+}
 
 /// What reached a server.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Connections that were made.
-    pub(super) connections: AtomicUsize,
+    pub(crate) connections: AtomicUsize,
     /// Requests it has acted on, by their first line; each was whole.
-    pub(super) committed: Mutex<Vec<String>>,
+    pub(crate) committed: Mutex<Vec<String>>,
     /// Their heads and bodies.
-    pub(super) heard: Mutex<Vec<String>>,
+    pub(crate) heard: Mutex<Vec<String>>,
 }
 
 /// A server on this machine. It ends with this value.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     counts: Arc<Counts>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
     /// A server that answers its first request with the first reply, and so on, and all that follow with the last.
-    pub(super) async fn new(replies: &'static [Reply]) -> Self {
+    pub(crate) async fn new(replies: &'static [Reply]) -> Self {
         Self::on("127.0.0.1:0", replies).await.unwrap()
     }
 
     /// The same, at `address`; `None` if this machine has no such address, or its port is taken.
-    pub(super) async fn on(address: &str, replies: &'static [Reply]) -> Option<Self> {
-        Self::over(address, replies, |stream| async { Some(stream) }).await
+    pub(crate) async fn on(address: &str, replies: &'static [Reply]) -> Option<Self> {
+        Self::over(address, script(replies), |stream| async { Some(stream) }).await
     }
 
-    /// The same, over what `open` makes of each connection.
-    pub(super) async fn over<S, F>(
+    /// A server that does what `act` does with each request, and says what that returns.
+    pub(crate) async fn acting(act: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let act: Act = Arc::new(move |_, heard| Reply::Say(act(heard).leak()));
+        Self::over("127.0.0.1:0", act, |stream| async { Some(stream) }).await.unwrap()
+    }
+
+    /// A server that does what `act` says, over what `open` makes of each connection.
+    pub(crate) async fn over<S, F>(
         address: &str,
-        replies: &'static [Reply],
+        act: Act,
         open: impl Fn(TcpStream) -> F + Clone + Send + 'static,
     ) -> Option<Self>
     where
@@ -91,58 +105,59 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
                 let (counted, next, open) = (counted.clone(), next.clone(), open.clone());
+                let act = act.clone();
                 connections.spawn(async move {
                     let Some(stream) = open(stream).await else { return };
-                    serve(BufReader::new(stream), &counted, replies, &next).await;
+                    serve(BufReader::new(stream), &counted, &act, &next).await;
                 });
             }
         });
         Some(Self { port, counts, _tasks: tasks })
     }
 
-    pub(super) fn url(&self, path: &str) -> Url {
+    pub(crate) fn url(&self, path: &str) -> Url {
         url(self.port, path)
     }
 
-    pub(super) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self) -> Reach {
         reach(self.port)
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
     /// The first lines of what it has acted on.
-    pub(super) fn committed(&self) -> Vec<String> {
+    pub(crate) fn committed(&self) -> Vec<String> {
         self.counts.committed.lock().unwrap().clone()
     }
 
-    pub(super) fn heard(&self) -> String {
+    pub(crate) fn heard(&self) -> String {
         self.counts.heard.lock().unwrap().join("\n")
     }
 }
 
-pub(super) fn url(port: u16, path: &str) -> Url {
+pub(crate) fn url(port: u16, path: &str) -> Url {
     format!("http://127.0.0.1:{port}{path}").parse().unwrap()
 }
 
-pub(super) fn reach(port: u16) -> Reach {
+pub(crate) fn reach(port: u16) -> Reach {
     Reach::public().and(&format!("127.0.0.1:{port}")).unwrap()
 }
 
 async fn serve(
     mut stream: BufReader<impl Stream>,
     counts: &Counts,
-    replies: &[Reply],
+    act: &Act,
     next: &AtomicUsize,
 ) -> Option<()> {
     loop {
         let heard = hear(&mut stream).await?;
         let line = heard.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1");
         counts.committed.lock().unwrap().push(line.to_owned());
+        let reply = act(next.fetch_add(1, Ordering::SeqCst), &heard);
         counts.heard.lock().unwrap().push(heard);
-        let number = next.fetch_add(1, Ordering::SeqCst).min(replies.len() - 1);
-        replies[number].give(&mut stream).await?;
+        reply.give(&mut stream).await?;
     }
 }
 
@@ -204,7 +219,7 @@ impl Reply {
 
 /// Where a proxy breaks what passes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Break {
+pub(crate) enum Break {
     /// Nowhere.
     Never,
     /// After it has read the request, and before it passes any of it on.
@@ -218,14 +233,14 @@ pub(super) enum Break {
 }
 
 /// A proxy before a server. It ends with this value.
-pub(super) struct Proxy {
-    pub(super) port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     _tasks: JoinSet<()>,
 }
 
 impl Proxy {
     /// A proxy that breaks its first connection in the first of these ways, and so on, and then begins anew.
-    pub(super) async fn new(server: &Server, breaks: &'static [Break]) -> Self {
+    pub(crate) async fn new(server: &Server, breaks: &'static [Break]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (upstream, mut tasks) = (server.port, JoinSet::new());
@@ -261,7 +276,7 @@ async fn pass(stream: TcpStream, upstream: u16, how: Break) -> Option<()> {
 }
 
 /// How long to wait for what does not come. Nothing that a test expects to come is awaited for so short a time.
-pub(super) const SHORT: Duration = Duration::from_millis(300);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
 /// How long to wait for what comes: long enough for any machine.
-pub(super) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use super::server::{LONG, OK, Reply, Server};
+use super::server::{LONG, OK, Reply, Server, script};
 use crate::http::{
     Client, Method, NetError, NetErrorKind, Reach, Request, Resolver, Transport, header,
 };
@@ -41,7 +41,7 @@ async fn server(replies: &'static [Reply]) -> Server {
         let accepting = acceptor.accept(stream);
         async { accepting.await.ok() }
     };
-    Server::over("127.0.0.1:0", replies, open).await.unwrap()
+    Server::over("127.0.0.1:0", script(replies), open).await.unwrap()
 }
 
 fn trusting() -> Client {

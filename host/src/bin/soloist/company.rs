@@ -16,13 +16,15 @@ pub(crate) mod simulated;
 #[cfg(test)]
 mod broken;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use soloist::{
     Builder, Policy, Soloist, Workflow,
     budget::Budgets,
     catalog::Catalog,
     connectors::{
+        Connector,
+        declared::Declared,
         mail::{Layout, MailConfig, MailConnector, MailSourceConfig, OutgoingConfig},
         sandbox::SandboxWorld,
     },
@@ -49,6 +51,10 @@ pub(crate) fn catalog(config: &Config) -> Result<Catalog, Failure> {
     let sandbox = sandbox.filter_map(|(name, operations)| Some((name.parse().ok()?, operations)));
     let Catalog { agents, mut connectors } = catalog;
     connectors.extend(sandbox);
+    for connector in declared(config)? {
+        let operations = connector.manifest().operations.clone();
+        connectors.extend(connector.name().parse().ok().map(|name| (name, operations)));
+    }
     Ok(Catalog { agents, connectors })
 }
 
@@ -66,6 +72,10 @@ pub(crate) fn builder(config: &Config, interval: Option<Duration>) -> Result<Bui
         Some(scenario) => scenario::builder(config, scenario)?,
         None => mail_company(config, interval)?,
     };
+    for connector in declared(config)? {
+        let name = connector.name().to_owned();
+        builder = builder.connector(&name, connector);
+    }
     if let Some(after) = config.retention.after {
         builder = builder.retention(after);
     }
@@ -130,6 +140,28 @@ fn definition(
     let text = read
         .map_err(|error| Failure::new(Exit::Usage, format!("failed to read {shown}: {error}")))?;
     Ok((shown, text))
+}
+
+/// The connectors that the configuration declares.
+fn declared(config: &Config) -> Result<Vec<Declared>, Failure> {
+    let built_in = config.scenario.map_or(&[][..], |_| &scenario::SYSTEMS);
+    let mut taken: BTreeSet<String> = built_in.iter().map(ToString::to_string).collect();
+    taken.insert(MAIL.to_owned());
+    let (mut declared, mut problems) = (vec![], vec![]);
+    for path in &config.connectors {
+        let (file, text) = definition(Some(path), "", "")?;
+        match Declared::parse(&file, &text) {
+            Ok(connector) if taken.insert(connector.name().to_owned()) => declared.push(connector),
+            Ok(connector) => {
+                let name = connector.name();
+                problems.push(format!(
+                    "{file}, field `name`: there is another connector `{name}`; give it another name"
+                ));
+            }
+            Err(found) => problems.extend(found.iter().map(ToString::to_string)),
+        }
+    }
+    if problems.is_empty() { Ok(declared) } else { Err(unfit(&problems)) }
 }
 
 fn connector(config: &Config) -> Result<MailConnector, Failure> {

@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) policy: Option<PathBuf>,
     /// What calls cost and may cost; the built-in prices if absent.
     pub(crate) budgets: Option<PathBuf>,
+    /// Declarations of connectors, which are mounted beside those that are built in.
+    pub(crate) connectors: Vec<PathBuf>,
     /// The worked example that this is; the mail company if absent.
     pub(crate) scenario: Option<Scenario>,
     /// How long `serve` waits for its runs to rest when it is told to stop, in seconds.
@@ -98,6 +100,7 @@ impl Default for Config {
             workflow: None,
             policy: None,
             budgets: None,
+            connectors: vec![],
             scenario: None,
             drain_seconds: 10,
             retention: Retention::default(),
@@ -257,6 +260,7 @@ fn environment(only: Option<BTreeMap<String, String>>) -> config::Environment {
         .separator("__")
         .try_parsing(true)
         .list_separator(",")
+        .with_list_parse_key("connectors")
         .with_list_parse_key("mail.contacts")
         .source(source)
 }

@@ -120,14 +120,18 @@ impl Scenario {
     }
 }
 
+/// What the systems of a worked example are mounted under.
+pub(super) const SYSTEMS: [&str; 5] = ["crm", "billing", "payments", "cms", "model"];
+
 /// The systems of `world`, each with the name that it is mounted under.
 pub(super) fn systems(world: &SandboxWorld) -> [(&'static str, SandboxConnector); 5] {
+    let [crm, billing, payments, cms, model] = SYSTEMS;
     [
-        ("crm", world.crm()),
-        ("billing", world.billing()),
-        ("payments", world.payments()),
-        ("cms", world.cms()),
-        ("model", world.model()),
+        (crm, world.crm()),
+        (billing, world.billing()),
+        (payments, world.payments()),
+        (cms, world.cms()),
+        (model, world.model()),
     ]
 }
 
