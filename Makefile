@@ -19,7 +19,7 @@ sim:
 	scripts/setup.sh test
 	$(SIM) exhaust --scenario all
 	$(SIM) sweep --scenario all --seeds 2500
-	$(SIM) sweep --scenario all --seeds 43 --real-disk
+	$(SIM) sweep --scenario all --seeds 38 --real-disk
 	$(SIM) mutants --scenario all --seeds 200
 
 lint:
