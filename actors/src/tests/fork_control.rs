@@ -51,21 +51,10 @@ const WORK: &str = "
     needs = ['try']
 ";
 
-const LONGER: &str = "
-    name = 'work'
-    [[step]]
-    name = 'try'
-    agent = 'shaky'
-    retry = { attempts = 1 }
-    [[step]]
-    name = 'go'
-    wait = { event = 'go' }
-    needs = ['try']
-    [[step]]
-    name = 'tell'
-    emit = 'told'
-    needs = ['go']
-";
+/// The same with one more step.
+fn longer() -> String {
+    format!("{WORK}\n[[step]]\nname = 'tell'\nemit = 'told'\nneeds = ['go']\n")
+}
 
 fn work() -> RunId {
     "work-1".parse().unwrap()
@@ -137,7 +126,7 @@ async fn a_run_is_moved_again() {
     let shaky = Shaky::default();
     let (house, soloist) = begun(&shaky, 0).await;
     let house = house.after(soloist).await;
-    let soloist = house.kernel(&[LONGER]).agent(shaky.clone()).open().await.unwrap();
+    let soloist = house.kernel(&[&longer()]).agent(shaky.clone()).open().await.unwrap();
     soloist.migrate("work-1", None).await.unwrap();
     waits(&soloist, "work-1").await;
     goes(&soloist).await;
